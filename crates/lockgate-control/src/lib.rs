@@ -1,0 +1,1 @@
+//! Moves rollouts by evidence and shows them to people.

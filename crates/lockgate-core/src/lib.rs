@@ -1,0 +1,21 @@
+//! Decides who gets which version of a feature, and whether a rollout moves.
+//!
+//! Everything here is a plain value or a pure function: time, randomness and evidence are arguments. No clock is read, no
+//! socket opened, no file touched. Read the modules in the order below: names and shares, who gets what, what is measured,
+//! what a rollout is allowed to do, what happened to it, what follows from it.
+
+pub mod name;
+pub mod share;
+
+pub mod assign;
+pub mod route;
+pub mod segment;
+
+pub mod duration_levels;
+pub mod signal;
+pub mod sums;
+
+pub mod plan;
+
+pub mod event;
+pub mod state;

@@ -1,0 +1,310 @@
+//! Where a feature stands: the fold of its events, and the route that follows from it.
+//!
+//! [`FeatureState::apply`] never fails and never panics: a log is a fact. Whether an event is allowed is asked before it is
+//! appended, by whoever appends it (`command` for people, `decide` for the controller). An event about a rollout that is not
+//! the present one changes nothing.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::assign::Salt;
+use crate::event::{Entry, Event};
+use crate::name::{Revision, RolloutId, VersionRef};
+use crate::plan::{Phase, PhaseKind, Plan};
+use crate::route::{KillTo, Mode, Route, Trial};
+use crate::segment::Confine;
+use crate::share::Share;
+
+/// Where one feature stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FeatureState {
+    /// What the configuration last named as stable. The log's own stable follows it when it changes.
+    pub declared: VersionRef,
+    /// The version that users have.
+    pub stable: VersionRef,
+    /// The kill switch.
+    pub killed: Option<KillTo>,
+    /// The present or last rollout.
+    pub rollout: Option<Rollout>,
+    /// The version that users had before, as long as it is kept ready.
+    pub warm: Option<Warm>,
+    /// Digests that were taken back; they do not start again without saying so.
+    pub rejected: BTreeSet<Revision>,
+}
+
+/// A version kept ready for the way back.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Warm {
+    /// The version.
+    pub version: VersionRef,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// One rollout.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Rollout {
+    /// Its id.
+    pub id: RolloutId,
+    /// The version that users had when it began.
+    pub stable: VersionRef,
+    /// The version being rolled out.
+    pub candidate: VersionRef,
+    /// What it is judged by.
+    pub plan: Plan,
+    /// Who answers for it.
+    pub owner: String,
+    /// Who started it.
+    pub author: String,
+    /// What its assignment is salted with.
+    pub salt: Salt,
+    /// Whom it may touch at all.
+    pub confine: Confine,
+    /// When it began; evidence counts from here.
+    pub started: Timestamp,
+    /// Where it is.
+    pub stage: Stage,
+}
+
+/// Where a rollout is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Stage {
+    /// On its way, in a phase.
+    Running(InPhase),
+    /// Standing still in a phase: shares stay.
+    Paused {
+        /// Where.
+        #[serde(flatten)]
+        at: InPhase,
+        /// Why.
+        why: String,
+    },
+    /// Standing still in a phase: the candidate gets no new calls.
+    Frozen {
+        /// Where.
+        #[serde(flatten)]
+        at: InPhase,
+        /// Why.
+        why: String,
+    },
+    /// All traffic is sent to stable; waiting until that is measured.
+    RollingBack {
+        /// Since when.
+        since: Timestamp,
+        /// Why.
+        why: String,
+    },
+    /// Over: users have stable.
+    RolledBack {
+        /// Since when.
+        since: Timestamp,
+        /// Why.
+        why: String,
+    },
+    /// Over: users have the candidate.
+    Completed {
+        /// Since when.
+        since: Timestamp,
+        /// Until when the old version stays ready.
+        warm_until: Timestamp,
+    },
+}
+
+/// A phase and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct InPhase {
+    /// Index into the plan's phases.
+    pub phase: usize,
+    /// When it was entered.
+    pub since: Timestamp,
+}
+
+impl Stage {
+    /// The phase it is in, unless the rollout is over or on its way back.
+    pub fn in_phase(&self) -> Option<InPhase> {
+        match self {
+            Self::Running(at) | Self::Paused { at, .. } | Self::Frozen { at, .. } => Some(*at),
+            _ => None,
+        }
+    }
+}
+
+impl Rollout {
+    /// The phase it is in, unless it is over or on its way back.
+    pub fn phase(&self) -> Option<&Phase> {
+        self.stage.in_phase().and_then(|at| self.plan.phases.get(at.phase))
+    }
+
+    /// Whether it still holds, or may still hold, some of the traffic.
+    pub fn is_under_way(&self) -> bool {
+        !matches!(self.stage, Stage::RolledBack { .. } | Stage::Completed { .. })
+    }
+
+    /// The candidate's present part of the users it may touch.
+    pub fn share(&self) -> Share {
+        match &self.stage {
+            Stage::Running(_) | Stage::Paused { .. } => {
+                self.phase().map_or(Share::NONE, |phase| phase.kind.share())
+            }
+            Stage::Frozen { .. } | Stage::RollingBack { .. } | Stage::RolledBack { .. } => Share::NONE,
+            Stage::Completed { .. } => Share::FULL,
+        }
+    }
+
+    /// The word for where it is, as told to programs: `shadow`, `canary`, `paused`, `frozen`, `rolling_back`, `rolled_back`,
+    /// `completed`.
+    pub fn state_word(&self) -> &'static str {
+        match &self.stage {
+            Stage::Running(_) => match self.phase().map(|phase| phase.kind) {
+                Some(PhaseKind::Shadow { .. }) => "shadow",
+                _ => "canary",
+            },
+            Stage::Paused { .. } => "paused",
+            Stage::Frozen { .. } => "frozen",
+            Stage::RollingBack { .. } => "rolling_back",
+            Stage::RolledBack { .. } => "rolled_back",
+            Stage::Completed { .. } => "completed",
+        }
+    }
+
+    /// Whom the present phase may touch: callers that both the rollout and the phase admit.
+    fn confine_of(&self, phase: &Phase) -> Confine {
+        match (self.confine.0.is_empty(), phase.confine.0.is_empty()) {
+            (true, _) => phase.confine.clone(),
+            (_, true) => self.confine.clone(),
+            _ => self.confine.intersect(&phase.confine),
+        }
+    }
+
+    /// Whom the present phase may touch.
+    pub fn present_confine(&self) -> Confine {
+        self.phase().map_or_else(|| self.confine.clone(), |phase| self.confine_of(phase))
+    }
+
+    fn trial(&self) -> Option<Trial> {
+        let phase = self.phase()?;
+        let mode = match (&self.stage, phase.kind) {
+            (Stage::Frozen { .. }, _) => return None,
+            (_, PhaseKind::Shadow { sample }) => Mode::Shadow { sample, salt: self.salt.clone() },
+            (_, PhaseKind::Canary { share }) => Mode::Canary { share, salt: self.salt.clone() },
+        };
+        Some(Trial {
+            rollout: self.id,
+            candidate: self.candidate.clone(),
+            confine: self.confine_of(phase),
+            mode,
+        })
+    }
+}
+
+impl FeatureState {
+    /// A feature of which the log says nothing yet.
+    pub fn new(declared: VersionRef) -> Self {
+        Self {
+            stable: declared.clone(),
+            declared,
+            killed: None,
+            rollout: None,
+            warm: None,
+            rejected: BTreeSet::new(),
+        }
+    }
+
+    /// The feature's state after all its entries, in the log's order; `None` when there are none.
+    pub fn fold<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> Option<Self> {
+        entries.into_iter().fold(None, |state, entry| match (state, &entry.event) {
+            (Some(mut state), _) => {
+                Self::apply(&mut state, entry);
+                Some(state)
+            }
+            (None, Event::StableDeclared { declared, stable }) => {
+                Some(Self { declared: declared.clone(), ..Self::new(stable.clone()) })
+            }
+            (None, _) => None,
+        })
+    }
+
+    /// Takes in one more entry.
+    pub fn apply(&mut self, entry: &Entry) {
+        match &entry.event {
+            Event::StableDeclared { declared, stable } => {
+                self.declared = declared.clone();
+                self.stable = stable.clone();
+            }
+            Event::RolloutStarted { rollout, stable, candidate, plan, owner, salt, confine } => {
+                self.rejected.remove(&candidate.revision);
+                self.rollout = Some(Rollout {
+                    id: *rollout,
+                    stable: stable.clone(),
+                    candidate: candidate.clone(),
+                    plan: (**plan).clone(),
+                    owner: owner.clone(),
+                    author: entry.author.clone(),
+                    salt: salt.clone(),
+                    confine: confine.clone(),
+                    started: entry.ts,
+                    stage: Stage::Running(InPhase { phase: 0, since: entry.ts }),
+                });
+            }
+            Event::Flipped { from, to, warm_until, .. } => {
+                self.stable = to.clone();
+                self.warm = Some(Warm { version: from.clone(), until: *warm_until });
+            }
+            Event::Killed { to, why } => {
+                self.killed = Some(*to);
+                if let Some(rollout) = self.rollout.as_mut()
+                    && let Some(at) = rollout.stage.in_phase()
+                {
+                    rollout.stage = Stage::Paused { at, why: format!("kill switch: {why}") };
+                }
+            }
+            Event::Revived { .. } => self.killed = None,
+            event => self.apply_to_rollout(event, entry.ts),
+        }
+    }
+
+    fn apply_to_rollout(&mut self, event: &Event, ts: Timestamp) {
+        let Some(rollout) = self.rollout.as_mut().filter(|rollout| event.rollout() == Some(rollout.id))
+        else {
+            return;
+        };
+        let at = rollout.stage.in_phase();
+        match (event, at) {
+            (Event::PhaseEntered { phase, .. }, Some(_)) => {
+                rollout.stage = Stage::Running(InPhase { phase: *phase, since: ts });
+            }
+            (Event::Paused { why, .. }, Some(at)) => rollout.stage = Stage::Paused { at, why: why.clone() },
+            (Event::Frozen { why, .. }, Some(at)) => rollout.stage = Stage::Frozen { at, why: why.clone() },
+            (Event::Resumed { .. }, Some(at)) => rollout.stage = Stage::Running(at),
+            (Event::RollbackStarted { why, .. }, _) => {
+                self.stable = rollout.stable.clone();
+                self.rejected.insert(rollout.candidate.revision);
+                self.warm = None;
+                rollout.stage = Stage::RollingBack { since: ts, why: why.clone() };
+            }
+            (Event::RolledBack { .. }, _) => {
+                if let Stage::RollingBack { why, .. } = &rollout.stage {
+                    rollout.stage = Stage::RolledBack { since: ts, why: why.clone() };
+                }
+            }
+            (Event::Completed { warm_until, .. }, Some(_)) => {
+                self.stable = rollout.candidate.clone();
+                self.warm = Some(Warm { version: rollout.stable.clone(), until: *warm_until });
+                rollout.stage = Stage::Completed { since: ts, warm_until: *warm_until };
+            }
+            _ => {}
+        }
+    }
+
+    /// Where the feature's calls go.
+    pub fn route(&self) -> Route {
+        let trial = match self.killed {
+            Some(_) => None,
+            None => self.rollout.as_ref().and_then(Rollout::trial),
+        };
+        Route { stable: self.stable.clone(), trial, killed: self.killed }
+    }
+}

@@ -1,0 +1,1 @@
+//! Carries calls from clients to targets.

@@ -1,0 +1,1 @@
+//! Speaks the providers' formats: parse, write, stream, splice (pure).

@@ -1,0 +1,2 @@
+//! The lockgate executable.
+fn main() {}
