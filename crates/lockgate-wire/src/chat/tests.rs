@@ -1,0 +1,129 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn read(answer: &Value) -> AnswerSummary {
+    read_plain(answer.to_string().as_bytes())
+}
+
+fn message(message: &Value) -> AnswerSummary {
+    read(&json!({ "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }] }))
+}
+
+#[test]
+fn an_answer_is_read_whole() {
+    let summary = read(&json!({
+        "id": "chatcmpl-1", "model": "gpt-4o-2024", "system_fingerprint": "fp_1", "unknown": [{}],
+        "choices": [
+            { "index": 1, "message": { "content": "other" }, "finish_reason": "length" },
+            { "index": 0, "message": { "role": "assistant", "content": "hi" }, "finish_reason": "stop" },
+        ],
+        "usage": {
+            "prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11,
+            "prompt_tokens_details": { "cached_tokens": 4 },
+        },
+    }));
+    let expected = AnswerSummary {
+        id: Some("chatcmpl-1".to_owned()),
+        model: Some("gpt-4o-2024".to_owned()),
+        system_fingerprint: Some("fp_1".to_owned()),
+        text: "hi".to_owned(),
+        finish_reason: Some("stop".to_owned()),
+        usage: Some(Usage { prompt_tokens: 9, completion_tokens: 2, cached_tokens: 4 }),
+        has_content: true,
+        ..AnswerSummary::default()
+    };
+    assert_eq!(summary, expected);
+}
+
+#[test]
+fn content_is_what_a_user_or_a_program_would_notice() {
+    for (said, expected) in [
+        (json!({ "role": "assistant" }), false),
+        (json!({ "role": "assistant", "content": "", "refusal": null, "tool_calls": null }), false),
+        (json!({ "content": null, "reasoning": "" }), false),
+        (json!({ "content": [{ "type": "thinking" }] }), false),
+        (json!({ "content": " " }), true),
+        (json!({ "content": [{ "type": "text", "text": "a" }] }), true),
+        (json!({ "refusal": "no" }), true),
+        (json!({ "reasoning_content": "hm" }), true),
+        (json!({ "tool_calls": [{ "index": 0 }] }), true),
+        (json!({ "function_call": { "name": "f" } }), true),
+        (json!({ "audio": { "id": "a" } }), true),
+    ] {
+        assert_eq!(message(&said).has_content, expected, "{said}");
+    }
+}
+
+#[test]
+fn a_value_of_another_type_is_read_as_absent() {
+    let summary = read(&json!({
+        "id": 7, "model": ["x"], "choices": [null, 3, { "index": "0", "message": { "content": { "a": 1 }, "tool_calls": "x" } }],
+        "usage": { "prompt_tokens": "9", "completion_tokens": 2.0, "prompt_tokens_details": [] },
+        "error": null,
+    }));
+    let usage = Usage { prompt_tokens: 0, completion_tokens: 2, cached_tokens: 0 };
+    let expected = AnswerSummary { id: Some("7".to_owned()), usage: Some(usage), ..AnswerSummary::default() };
+    assert_eq!(summary, expected);
+}
+
+#[test]
+fn counts_that_no_call_can_have_are_not_believed() {
+    for (usage, expected) in [
+        (json!({ "prompt_tokens": u64::MAX, "completion_tokens": 3 }), Some((0, 3, 0))),
+        (json!({ "prompt_tokens": -1, "completion_tokens": 1.5 }), None),
+        (
+            json!({ "prompt_tokens": 5, "completion_tokens": 1, "prompt_cache_hit_tokens": 3 }),
+            Some((5, 1, 3)),
+        ),
+        (json!({ "prompt_tokens": 5, "prompt_tokens_details": { "cached_tokens": 9 } }), Some((5, 0, 5))),
+        (json!({}), None),
+        (json!(null), None),
+    ] {
+        let read = read(&json!({ "usage": usage })).usage;
+        let counts = read.map(|usage| (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens));
+        assert_eq!(counts, expected, "{usage}");
+    }
+}
+
+#[test]
+fn errors_are_read_in_every_shape_they_come_in() {
+    for (error, message, kind, code) in [
+        (json!({ "message": "m", "type": "t", "param": null, "code": "c" }), "m", Some("t"), Some("c")),
+        (json!({ "message": "m", "code": 502 }), "m", None, Some("502")),
+        (json!("overloaded"), "overloaded", None, None),
+        (json!({ "detail": "x" }), r#"{"detail":"x"}"#, None, None),
+        (json!(["x"]), r#"["x"]"#, None, None),
+    ] {
+        let read = read(&json!({ "error": error })).error.unwrap();
+        assert_eq!(
+            (read.message.as_str(), read.kind.as_deref(), read.code.as_deref()),
+            (message, kind, code),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_json_is_said_to_be_unreadable() {
+    for body in [&b""[..], b"<html>", b"\xff", b"[1]", b"{\"id\":", b"7"] {
+        let expected = AnswerSummary { is_unreadable: true, ..AnswerSummary::default() };
+        assert_eq!(read_plain(body), expected, "{body:?}");
+    }
+}
+
+#[test]
+fn nothing_kept_grows_beyond_its_bound() {
+    let calls: Vec<Value> =
+        (0..TOOL_CALLS_MAX + 9).map(|index| json!({ "index": index, "id": "i" })).collect();
+    let summary = message(&json!({ "tool_calls": calls }));
+    assert_eq!((summary.tool_calls.len(), summary.is_cut), (TOOL_CALLS_MAX, true));
+
+    let long = "é".repeat(LABEL_BYTES_MAX);
+    let summary = read(&json!({ "id": long, "error": { "message": long } }));
+    assert_eq!(summary.id.map(|id| id.len()), Some(LABEL_BYTES_MAX));
+    assert_eq!(summary.error.map(|error| error.message.len()), Some(LABEL_BYTES_MAX));
+
+    let many = format!(r#"{{"choices":[{}{{}}]}}"#, "{},".repeat(1_000_000));
+    assert!(!read_plain(many.as_bytes()).has_content);
+}
