@@ -224,6 +224,21 @@ pub enum VersionKind {
     Pipeline,
 }
 
+impl VersionKind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Prompt, Self::Model, Self::Retrieval, Self::Pipeline];
+
+    /// The word used in the file and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Prompt => "prompt",
+            Self::Model => "model",
+            Self::Retrieval => "retrieval",
+            Self::Pipeline => "pipeline",
+        }
+    }
+}
+
 /// One tier of a chain.
 #[derive(Debug)]
 pub struct Tier {
