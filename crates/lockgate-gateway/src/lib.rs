@@ -1,1 +1,41 @@
 //! Carries calls from clients to targets.
+//!
+//! Start at `handle`: it is the table of contents of one call, and every step is a file of the same name. Around it, `serve`
+//! owns the sockets and the tasks, and [`Gateway`] is what all calls share. The gateway reads the table in force and writes
+//! sums; it decides nothing about rollouts, and goes on without the store.
+
+mod gateway;
+mod serve;
+mod socket;
+
+mod handle;
+
+mod admit;
+mod answer;
+mod assign;
+mod body;
+mod caller;
+mod relay;
+mod stream;
+mod tier;
+mod upstream;
+
+mod answers;
+mod observation;
+mod record;
+
+mod copy;
+mod shadow;
+
+mod feedback;
+mod health;
+mod models;
+mod opinion;
+
+mod counts;
+mod headers;
+mod labels;
+mod refusal;
+
+pub use counts::Counts;
+pub use gateway::Gateway;

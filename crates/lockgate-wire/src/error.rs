@@ -76,12 +76,12 @@ pub enum Failure {
         feature: String,
     },
     /// No feature of this name.
-    #[error(
-        "The model `{feature}` does not exist or you do not have access to it. `GET /v1/models` lists those that do."
-    )]
+    #[error("The model `{feature}` does not exist or you do not have access to it. {}", those_known(known))]
     UnknownFeature {
         /// As asked.
         feature: String,
+        /// Those that exist here for this caller.
+        known: Vec<String>,
     },
     /// The feature exists, at another path.
     #[error("`{feature}` is not called here. Use {right}.")]
@@ -136,6 +136,17 @@ pub enum Failure {
     /// Our own fault.
     #[error("The server had an error while processing your request.")]
     Internal,
+}
+
+/// Features told in one message; a reader looks for a slip of the pen, not for a catalogue.
+const KNOWN_TOLD_MAX: usize = 20;
+
+fn those_known(known: &[String]) -> String {
+    match known {
+        [] => "There are none here.".to_owned(),
+        all if all.len() <= KNOWN_TOLD_MAX => format!("There are: `{}`.", all.join("`, `")),
+        all => format!("Among {} there are: `{}`.", all.len(), all[..KNOWN_TOLD_MAX].join("`, `")),
+    }
 }
 
 impl Failure {
@@ -275,7 +286,7 @@ mod tests {
                 "model_not_allowed",
             ),
             (
-                Failure::UnknownFeature { feature: text() },
+                Failure::UnknownFeature { feature: text(), known: vec![text()] },
                 404,
                 "invalid_request_error",
                 Some("model"),

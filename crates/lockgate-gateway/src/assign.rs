@@ -1,0 +1,105 @@
+//! Gives a call its version, and holds the table that says so until the call is on its way.
+//!
+//! Whoever swaps the table waits until nobody holds the old one and may then say that no call starts on the old version any
+//! more. So the table is held while a request is being sent and no longer ([`Held::start`]); a later tier takes hold of it
+//! again, and where it is gone by then, the version has been withdrawn meanwhile.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use lockgate_config::live::Table;
+use lockgate_config::value::{Feature, TargetKind, Version};
+use lockgate_core::assign::point;
+use lockgate_core::name::{FeatureName, RolloutId, VersionRef};
+use lockgate_core::route::{KillTo, Mode, Route};
+use lockgate_core::signal::Arm;
+use lockgate_wire::error::Failure;
+
+use crate::caller::Caller;
+
+/// The version that a call was given, and by which table.
+#[derive(Debug)]
+pub(crate) struct Assigned {
+    pub(crate) feature: Arc<Feature>,
+    pub(crate) version: Arc<Version>,
+    pub(crate) arm: Arm,
+    /// The running trial, if the caller is one whom it may touch.
+    pub(crate) rollout: Option<RolloutId>,
+    /// Where the caller lies on the trial's line of points.
+    pub(crate) point: Option<u32>,
+    /// The candidate to mirror this call to, after the answer.
+    pub(crate) shadow: Option<VersionRef>,
+    /// The tier to begin with: 0 but for a feature whose kill switch points at its deterministic tier.
+    pub(crate) first_tier: usize,
+    pub(crate) held: Held,
+    /// How wide the buckets are in which the call is counted.
+    pub(crate) bucket: Duration,
+}
+
+/// A hold on the table that can be let go and, while the table is in force, taken again.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// Present until the first request is on its way.
+    firm: Option<Arc<Table>>,
+    loose: Weak<Table>,
+}
+
+impl Held {
+    pub(crate) fn new(table: Arc<Table>) -> Self {
+        Self { loose: Arc::downgrade(&table), firm: Some(table) }
+    }
+
+    /// The table, to be dropped when a request has been sent; `None` when another one is in force and everybody who waited
+    /// for this one to be gone has been told so.
+    pub(crate) fn start(&mut self) -> Option<Arc<Table>> {
+        self.firm.take().or_else(|| self.loose.upgrade())
+    }
+}
+
+/// Decides for one caller. `call` is what the assignment sticks to when the caller names nothing.
+pub(crate) fn version(
+    table: Arc<Table>,
+    feature: &FeatureName,
+    caller: &Caller,
+    call: &str,
+) -> Result<Assigned, Failure> {
+    // A table is made so that every feature has a route and every version named in it exists.
+    let unserved = || {
+        tracing::error!(%feature, "the table in force does not know how to serve a feature of its configuration");
+        Failure::Internal
+    };
+    let feature_config = Arc::clone(table.config.features.get(feature).ok_or_else(unserved)?);
+    let route = table.routes.get(feature).ok_or_else(unserved)?;
+    let key = caller.sticky_key.as_deref().unwrap_or(call);
+    let assignment = route.assign(key, &caller.segment);
+    let version = match assignment.arm {
+        Arm::Stable => feature_config.versions.get(&assignment.version.name),
+        Arm::Candidate | Arm::Shadow => feature_config.version_of(assignment.version.revision),
+    };
+    let version = Arc::clone(version.ok_or_else(unserved)?);
+    Ok(Assigned {
+        first_tier: first_tier(route, &version),
+        point: assignment.rollout.and(route.trial.as_ref()).map(|trial| match &trial.mode {
+            Mode::Shadow { salt, .. } | Mode::Canary { salt, .. } => point(salt, key),
+        }),
+        arm: assignment.arm,
+        rollout: assignment.rollout,
+        shadow: assignment.shadow.cloned(),
+        feature: feature_config,
+        version,
+        bucket: table.config.signals.bucket,
+        held: Held::new(table),
+    })
+}
+
+/// Where the chain begins. A feature killed to its rules whose stable version has none is served by the whole chain: an
+/// answer is better than none.
+fn first_tier(route: &Route, version: &Version) -> usize {
+    let is_rules = |kind: &TargetKind| matches!(kind, TargetKind::Rules(_));
+    match route.killed {
+        Some(KillTo::Rules) => {
+            version.chain.iter().position(|tier| is_rules(&tier.target.kind)).unwrap_or_default()
+        }
+        Some(KillTo::Stable) | None => 0,
+    }
+}

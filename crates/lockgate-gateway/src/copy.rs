@@ -1,0 +1,281 @@
+//! Makes one copy of a call: asks the candidate's first tier, records how it did, and compares what it said.
+//!
+//! The copy says that it is one, in a header and in the body's `metadata` where there is any, and carries no tool that could
+//! act unless the version allows it. Only the first tier is asked: what is on trial is the candidate, not its way out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use http_body_util::BodyExt as _;
+use lockgate_config::live::Table;
+use lockgate_config::value::{Price, Version};
+use lockgate_core::duration_levels::{level, never};
+use lockgate_core::route::Mode;
+use lockgate_core::sums::score_step;
+use lockgate_store::row::ShadowSample;
+use lockgate_text::agreement::{self, Agreement, How, Said, ToolCall};
+use lockgate_wire::body::Body;
+use lockgate_wire::chat::AnswerSummary;
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
+
+use crate::gateway::Gateway;
+use crate::headers::SHADOW;
+use crate::record::Observed;
+use crate::shadow::{Planned, Waiting, not_made, unread};
+use crate::tier::{self, Question, TierAnswer, Told};
+use crate::upstream::TargetError;
+
+/// What is set aside for the tokens that a copy writes, until it is known how many they were.
+const TOKENS_OUT_EXPECTED: u64 = 1_000;
+/// Bytes per token where nobody has counted: on the low side for prose, so that the guess is not too cheap.
+const BYTES_PER_TOKEN: u64 = 3;
+/// Most members that a provider takes in `metadata`; a fuller one is left as it is.
+const METADATA_MEMBERS_MAX: usize = 16;
+/// Longest piece of an answer that is kept for a person.
+const SAMPLE_BYTES_MAX: usize = 4096;
+const MILLISECONDS_PER_DAY: i64 = 86_400_000;
+
+/// What a copy came to.
+struct Outcome {
+    result: Result<AnswerSummary, Failed>,
+    took: Duration,
+    first_content: Option<Duration>,
+}
+
+enum Failed {
+    Wrong,
+    TooSlow,
+}
+
+/// Counts towards coverage when it is dropped, also when the copy is cut by a stop.
+struct Coverage<'c> {
+    gateway: &'c Gateway,
+    waiting: &'c Waiting,
+    compared: bool,
+}
+
+/// Makes a copy, unless its time or its money has run out or the trial has ended.
+pub(crate) async fn make(gateway: &Gateway, waiting: Waiting) {
+    let planned = &waiting.planned;
+    let drops = gateway.shadows.drops();
+    if Instant::now() >= waiting.deadline {
+        return not_made(gateway, &waiting.slot, &drops.late);
+    }
+    let table = gateway.live.table();
+    let Some(version) = still_tried(&table, planned) else {
+        return not_made(gateway, &waiting.slot, &drops.withdrawn);
+    };
+    let Some(tier) = version.chain.first() else { return };
+    let price = tier.price.unwrap_or(Price::DEAR);
+    let expected = price.nano_usd(planned.bytes.len() as u64 / BYTES_PER_TOKEN, TOKENS_OUT_EXPECTED);
+    let day = gateway.clock.now().as_millisecond().div_euclid(MILLISECONDS_PER_DAY);
+    if !gateway.shadows.reserve(&planned.feature, day, expected) {
+        return not_made(gateway, &waiting.slot, &drops.unpaid);
+    }
+    let mut coverage = Coverage { gateway, waiting: &waiting, compared: false };
+    coverage.observe(&[Observed::Assigned]);
+    let outcome = ask(gateway, &waiting, &version, table).await;
+    coverage.record(&outcome, tier.price);
+    let Ok(answer) = outcome.result else { return };
+    if let Some(usage) = answer.usage {
+        let cost = price.nano_usd(usage.prompt_tokens, usage.completion_tokens);
+        gateway.shadows.settle(&planned.feature.name, expected, cost);
+    }
+    if let Some(agreement) = compare(planned, &answer, version.shadow_tools) {
+        coverage.compared = true;
+        coverage
+            .observe(&score_step(agreement.score).map(Observed::Agreement).into_iter().collect::<Vec<_>>());
+        if agreement.score < 1.0 {
+            gateway.shadows.keep(sample(gateway, planned, agreement, &answer));
+        }
+    }
+}
+
+/// The candidate, if the table in force still mirrors to it.
+fn still_tried(table: &Table, planned: &Planned) -> Option<Arc<Version>> {
+    let trial = table.routes.get(&planned.feature.name)?.trial.as_ref()?;
+    let is_mirrored = matches!(trial.mode, Mode::Shadow { .. });
+    if !is_mirrored || trial.candidate.revision != planned.candidate.revision {
+        return None;
+    }
+    table.config.features.get(&planned.feature.name)?.version_of(planned.candidate.revision).cloned()
+}
+
+async fn ask(gateway: &Gateway, waiting: &Waiting, version: &Version, table: Arc<Table>) -> Outcome {
+    let planned = &waiting.planned;
+    let started = Instant::now();
+    let mut first_content = None;
+    // It could be read when the user's call was answered, so it can be read now.
+    let body = Body::read(&planned.bytes).ok();
+    let mut headers = planned.headers.clone();
+    headers.insert(SHADOW, HeaderValue::from_static("true"));
+    let question = Question {
+        id: planned.request_id,
+        surface: planned.surface,
+        headers,
+        bytes: &planned.bytes,
+        metadata: body.as_ref().and_then(marked_metadata),
+        body: body.as_ref(),
+        wants_stream: planned.wants_stream,
+        wants_usage: false,
+        strips_tools: !version.shadow_tools,
+        deadline: waiting.deadline,
+        allowed: planned.feature.shadow.deadline,
+        kept_bytes_max: planned.kept_bytes_max,
+    };
+    let Some(tier) = version.chain.first() else {
+        return Outcome { result: Err(Failed::Wrong), took: Duration::ZERO, first_content };
+    };
+    let asked = tier::ask(&gateway.upstream, &gateway.clock, &question, tier, false, table).await;
+    let result = match asked {
+        Ok(answer) => {
+            let mut on_content = || first_content = Some(started.elapsed());
+            match timeout_at(waiting.deadline, read(answer, &mut on_content)).await {
+                Ok(read) => read,
+                Err(_) => Err(Failed::TooSlow),
+            }
+        }
+        Err(error) => Err(failed(&error)),
+    };
+    Outcome { result, took: started.elapsed(), first_content }
+}
+
+fn failed(error: &TargetError) -> Failed {
+    if error.is_timeout() { Failed::TooSlow } else { Failed::Wrong }
+}
+
+/// The body's own metadata and a mark; `None` where the body has none or there is no room.
+fn marked_metadata(body: &Body<'_>) -> Option<Value> {
+    let mut metadata: Value = serde_json::from_str(body.get("metadata")?).ok()?;
+    let members = metadata.as_object_mut().filter(|members| members.len() < METADATA_MEMBERS_MAX)?;
+    members.insert("lockgate_shadow".to_owned(), "true".into());
+    Some(metadata)
+}
+
+/// Reads an answer to its end. An error of the caller's own is the candidate's here: stable answered the same call.
+async fn read(answer: TierAnswer, on_content: &mut impl FnMut()) -> Result<AnswerSummary, Failed> {
+    if !answer.head.status.is_success() {
+        return Err(Failed::Wrong);
+    }
+    let (first, mut rest, mut reader, idle) = match answer.told {
+        Told::Whole { summary: Some(summary), .. } => return Ok(*summary),
+        Told::Whole { bytes, summary: None } => return Ok(unread(&bytes)),
+        // An answer that is too long to be kept is one that cannot be compared.
+        Told::Long { .. } => return Ok(AnswerSummary { is_cut: true, ..AnswerSummary::default() }),
+        Told::Stream { reader: None, .. } => {
+            return Ok(AnswerSummary { is_cut: true, ..AnswerSummary::default() });
+        }
+        Told::Stream { first, rest, reader: Some(reader), idle, .. } => (first, rest, reader, idle),
+    };
+    drop(first);
+    let mut told_content = false;
+    loop {
+        if !told_content && reader.has_content() {
+            told_content = true;
+            on_content();
+        }
+        match timeout_at(Instant::now() + idle, rest.frame()).await {
+            Err(_) => return Err(Failed::TooSlow),
+            Ok(Some(Err(_))) if !reader.is_done() => return Err(Failed::Wrong),
+            Ok(Some(Err(_)) | None) => break,
+            Ok(Some(Ok(frame))) => {
+                if let Some(chunk) = frame.data_ref() {
+                    reader.push(chunk);
+                }
+            }
+        }
+    }
+    if !reader.is_done() || reader.error().is_some() {
+        return Err(Failed::Wrong);
+    }
+    Ok(reader.finish().answer)
+}
+
+/// How far the two answers agree; `None` where that cannot be said: one of them is not whole, or stable called tools that the
+/// candidate was not given.
+fn compare(planned: &Planned, candidate: &AnswerSummary, had_tools: bool) -> Option<Agreement> {
+    let stable = planned.stable.as_deref().filter(|stable| !stable.is_cut)?;
+    if candidate.is_cut || (!had_tools && !stable.tool_calls.is_empty()) {
+        return None;
+    }
+    let (stable_calls, candidate_calls) = (tool_calls(stable), tool_calls(candidate));
+    Some(agreement::compare(
+        &Said { text: said(stable), tool_calls: &stable_calls },
+        &Said { text: said(candidate), tool_calls: &candidate_calls },
+        How::Auto,
+    ))
+}
+
+fn said(answer: &AnswerSummary) -> &str {
+    if answer.text.is_empty() { answer.refusal.as_deref().unwrap_or_default() } else { &answer.text }
+}
+
+fn tool_calls(answer: &AnswerSummary) -> Vec<ToolCall<'_>> {
+    answer.tool_calls.iter().map(|call| ToolCall { name: &call.name, arguments: &call.arguments }).collect()
+}
+
+impl Coverage<'_> {
+    fn observe(&self, observed: &[Observed]) {
+        let bucket = self.gateway.live.table().config.signals.bucket;
+        self.waiting.slot.observe(self.gateway.clock.now(), bucket, observed);
+    }
+
+    fn record(&self, outcome: &Outcome, price: Option<Price>) {
+        let (error, timeout) = match outcome.result {
+            Ok(_) => (false, false),
+            Err(Failed::Wrong) => (true, false),
+            Err(Failed::TooSlow) => (true, true),
+        };
+        let mut observed = vec![Observed::Finished { error, timeout, fallback: false }];
+        match &outcome.result {
+            Err(Failed::Wrong) => {}
+            Err(Failed::TooSlow) => observed.push(Observed::Latency(never())),
+            Ok(answer) => {
+                observed.push(Observed::Latency(level(outcome.took)));
+                observed.extend(outcome.first_content.map(|took| Observed::FirstToken(level(took))));
+                if let Some(usage) = answer.usage {
+                    let (read, written) = (usage.prompt_tokens, usage.completion_tokens);
+                    observed.extend([Observed::TokensIn(read), Observed::TokensOut(written)]);
+                    observed.extend(price.map(|price| Observed::CostNanoUsd(price.nano_usd(read, written))));
+                }
+            }
+        }
+        self.observe(&observed);
+    }
+}
+
+impl Drop for Coverage<'_> {
+    fn drop(&mut self) {
+        self.observe(&[Observed::Coverage { compared: self.compared }]);
+    }
+}
+
+fn sample(
+    gateway: &Gateway,
+    planned: &Planned,
+    agreement: Agreement,
+    candidate: &AnswerSummary,
+) -> ShadowSample {
+    ShadowSample {
+        request_id: planned.request_id,
+        ts: gateway.clock.now(),
+        feature: planned.feature.name.clone(),
+        candidate: planned.candidate.clone(),
+        agreement: agreement.score,
+        why: agreement.why,
+        stable_text: planned.stable.as_deref().map(readable).unwrap_or_default(),
+        candidate_text: readable(candidate),
+    }
+}
+
+/// An answer for a person: its text and what it called, cut where it gets long.
+fn readable(answer: &AnswerSummary) -> String {
+    let mut text = said(answer).to_owned();
+    for call in &answer.tool_calls {
+        text.push_str(&format!("\n{}({})", call.name, call.arguments));
+    }
+    text.truncate(text.floor_char_boundary(SAMPLE_BYTES_MAX));
+    text
+}

@@ -1,0 +1,44 @@
+//! What happened at the bounds: every queue and map here is finite, and what did not fit is counted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counters that only grow, as they stood at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Calls refused because too many were under way.
+    pub calls_refused: u64,
+    /// Connections refused because too many were open.
+    pub connections_refused: u64,
+    /// Label values counted as `other` because the label had too many.
+    pub labels_folded: u64,
+    /// Calls counted under the label values `other` because too many kinds of callers were being counted.
+    pub segments_folded: u64,
+    /// Sums lost because the store was away for too long.
+    pub sums_dropped: u64,
+    /// Answers lost to the audit because the store was away for too long.
+    pub answers_dropped: u64,
+    /// Copies not made because the feature's queue was full, in number or in bytes.
+    pub shadows_crowded: u64,
+    /// Copies not made because the day's money was spent.
+    pub shadows_unpaid: u64,
+    /// Copies that grew too old while they waited.
+    pub shadows_late: u64,
+    /// Copies not made because the trial had ended or the process was stopping.
+    pub shadows_withdrawn: u64,
+    /// Pairs of answers that were not kept for people because there were too many.
+    pub samples_dropped: u64,
+}
+
+/// One of the counters of [`Counts`].
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    pub(crate) fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,113 @@
+//! What all calls share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lockgate_config::clock::Clock;
+use lockgate_config::live::Live;
+use lockgate_store::Store;
+use lockgate_store::row::Writer;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::admit::Places;
+use crate::answers::Answers;
+use crate::counts::{Counter, Counts};
+use crate::labels::LabelValues;
+use crate::record::{Recorder, bucket_at};
+use crate::serve;
+use crate::shadow::Shadows;
+use crate::upstream::Upstream;
+
+/// Carries calls. One per process; [`Gateway::serve`] runs it on a socket.
+#[derive(Debug)]
+pub struct Gateway {
+    pub(crate) live: Arc<Live>,
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+    writer: Writer,
+    pub(crate) upstream: Upstream,
+    pub(crate) places: Arc<Places>,
+    pub(crate) labels: LabelValues,
+    pub(crate) recorder: Recorder,
+    pub(crate) answers: Answers,
+    pub(crate) shadows: Shadows,
+    pub(crate) connections_refused: Counter,
+    is_ready: AtomicBool,
+    /// One flush at a time: two would write the same rows and clear them twice.
+    flushing: tokio::sync::Mutex<()>,
+}
+
+impl Gateway {
+    /// A gateway that reads `live` for every call and writes its sums as `writer`.
+    pub fn new(live: Arc<Live>, store: Store, clock: Clock, writer: Writer) -> Arc<Self> {
+        Arc::new(Self {
+            live,
+            store,
+            clock,
+            writer,
+            upstream: Upstream::new(),
+            places: Arc::default(),
+            labels: LabelValues::default(),
+            recorder: Recorder::default(),
+            answers: Answers::default(),
+            shadows: Shadows::default(),
+            connections_refused: Counter::default(),
+            is_ready: AtomicBool::new(false),
+            flushing: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Answers calls on a socket until `stop` turns true; then turns unready, takes no new connection, finishes what is under
+    /// way within the configured drain time, writes what it counted, and returns. It owns and awaits every task it starts.
+    pub async fn serve(
+        self: &Arc<Self>,
+        listener: TcpListener,
+        stop: watch::Receiver<bool>,
+    ) -> std::io::Result<()> {
+        serve::run(self, listener, stop).await
+    }
+
+    /// Writes what was counted and answered so far. What the store does not take now is written by a later flush.
+    pub async fn flush(&self) {
+        let _one_at_a_time = self.flushing.lock().await;
+        let width = self.live.table().config.signals.bucket;
+        let bucket = bucket_at(self.clock.now(), width);
+        if let Err(error) = self.answers.flush(&self.store).await {
+            tracing::warn!(%error, "answers were not written; they wait for the next flush");
+        }
+        if let Err(error) = self.recorder.flush(&self.store, &self.writer, bucket).await {
+            tracing::warn!(%error, "sums were not written; they wait for the next flush");
+        }
+        if let Err(error) = self.shadows.flush_samples(&self.store).await {
+            tracing::warn!(%error, "shadow samples were not written and are lost");
+        }
+    }
+
+    /// Whether it takes calls: from the start of [`Gateway::serve`] until it is told to stop.
+    pub fn is_ready(&self) -> bool {
+        self.is_ready.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_ready(&self, is_ready: bool) {
+        self.is_ready.store(is_ready, Ordering::Release);
+    }
+
+    /// What happened at the bounds so far.
+    pub fn counts(&self) -> Counts {
+        let shadows = self.shadows.drops();
+        Counts {
+            calls_refused: self.places.refused.value(),
+            connections_refused: self.connections_refused.value(),
+            labels_folded: self.labels.folded.value(),
+            segments_folded: self.recorder.segments_folded.value(),
+            sums_dropped: self.recorder.sums_dropped.value(),
+            answers_dropped: self.answers.dropped.value(),
+            shadows_crowded: shadows.crowded.value(),
+            shadows_unpaid: shadows.unpaid.value(),
+            shadows_late: shadows.late.value(),
+            shadows_withdrawn: shadows.withdrawn.value(),
+            samples_dropped: shadows.samples.value(),
+        }
+    }
+}

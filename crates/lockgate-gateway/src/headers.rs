@@ -1,0 +1,170 @@
+//! Which headers pass, in both directions, and which are added.
+//!
+//! Towards a target only what is known to be meant for it: a client's credentials, cookies and our own headers stay here.
+//! Towards the client everything but what belongs to the one connection, because clients read providers' rate limits and ids.
+
+use std::time::Duration;
+
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE,
+    PROXY_AUTHENTICATE, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use lockgate_config::secret::Secret;
+use lockgate_core::name::RequestId;
+
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-lockgate-request-id");
+pub(crate) const FEATURE: HeaderName = HeaderName::from_static("x-lockgate-feature");
+pub(crate) const VERSION: HeaderName = HeaderName::from_static("x-lockgate-version");
+pub(crate) const REVISION: HeaderName = HeaderName::from_static("x-lockgate-revision");
+pub(crate) const ARM: HeaderName = HeaderName::from_static("x-lockgate-arm");
+pub(crate) const TARGET: HeaderName = HeaderName::from_static("x-lockgate-target");
+pub(crate) const TIER: HeaderName = HeaderName::from_static("x-lockgate-tier");
+pub(crate) const ATTEMPTS: HeaderName = HeaderName::from_static("x-lockgate-attempts");
+pub(crate) const DEGRADED: HeaderName = HeaderName::from_static("x-lockgate-degraded");
+pub(crate) const COST: HeaderName = HeaderName::from_static("x-lockgate-cost-usd");
+pub(crate) const SHADOW: HeaderName = HeaderName::from_static("x-lockgate-shadow");
+pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+/// What every header of ours begins with; a target that sends one does not get it past us.
+const OURS: &str = "x-lockgate-";
+
+/// Client headers that are meant for whoever answers.
+const TO_TARGET: [HeaderName; 9] = [
+    ACCEPT,
+    CONTENT_TYPE,
+    USER_AGENT,
+    HeaderName::from_static("openai-beta"),
+    HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("x-client-request-id"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("baggage"),
+];
+
+/// Headers of an answer that belong to the connection with the target, or would let a target speak for us.
+const NOT_TO_CLIENT: [HeaderName; 11] = [
+    CONNECTION,
+    CONTENT_LENGTH,
+    DATE,
+    PROXY_AUTHENTICATE,
+    SET_COOKIE,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// The bytes of all names and values.
+pub(crate) fn weight(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+}
+
+/// What a target is sent of a client's headers, without the target's key.
+pub(crate) fn to_target(client: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(TO_TARGET.len() + 4);
+    for name in TO_TARGET {
+        for value in client.get_all(&name) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+    // Bodies are read on the way, and SDKs would ask for compression that nobody here undoes.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers
+}
+
+/// Adds the target's own key. One that cannot stand in a header is left out; the target will say that it is missing.
+pub(crate) fn authorize(headers: &mut HeaderMap, api_key: Option<&Secret>) {
+    let Some(key) = api_key else { return };
+    if let Ok(mut value) = HeaderValue::try_from(format!("Bearer {}", key.expose())) {
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+}
+
+/// What a client is told of a target's headers.
+pub(crate) fn to_client(target: &HeaderMap) -> HeaderMap {
+    let named_by_connection: Vec<String> = target
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|names| names.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect();
+    let mut headers = HeaderMap::with_capacity(target.len() + 12);
+    for (name, value) in target {
+        let stays = NOT_TO_CLIENT.contains(name)
+            || name.as_str().starts_with(OURS)
+            || named_by_connection.iter().any(|named| named == name.as_str());
+        if !stays {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    headers
+}
+
+/// Tells the call's id and the time spent inside, which every answer carries, errors included.
+pub(crate) fn tell_call(headers: &mut HeaderMap, id: RequestId, inside: Duration) {
+    put(headers, REQUEST_ID, id.to_string());
+    let timing = format!("lockgate;dur={:.3}", inside.as_secs_f64() * 1e3);
+    if let Ok(value) = HeaderValue::try_from(timing) {
+        headers.append(SERVER_TIMING, value);
+    }
+}
+
+/// Adds a header of ours. All of them are made of names and numbers, which always can stand in one.
+pub(crate) fn put(headers: &mut HeaderMap, name: HeaderName, value: String) {
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn a_target_never_sees_a_clients_credentials_or_cookies_or_our_headers() {
+        let sent = to_target(&map(&[
+            ("authorization", "Bearer client"),
+            ("x-api-key", "client"),
+            ("cookie", "a=b"),
+            ("x-lockgate-user", "ada"),
+            ("x-stainless-lang", "python"),
+            ("openai-organization", "org"),
+            ("accept-encoding", "gzip"),
+            ("traceparent", "00-1-2-01"),
+        ]));
+        let mut names: Vec<&str> = sent.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["accept-encoding", "content-type", "traceparent"]);
+        assert_eq!(sent["accept-encoding"], "identity");
+    }
+
+    #[test]
+    fn a_client_sees_a_providers_limits_and_ids_but_nothing_of_its_connection() {
+        let told = to_client(&map(&[
+            ("x-request-id", "req_1"),
+            ("x-ratelimit-remaining-tokens", "12"),
+            ("retry-after", "3"),
+            ("set-cookie", "a=b"),
+            ("connection", "close, X-Hop"),
+            ("x-hop", "1"),
+            ("transfer-encoding", "chunked"),
+            ("x-lockgate-version", "forged"),
+        ]));
+        let mut names: Vec<&str> = told.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["retry-after", "x-ratelimit-remaining-tokens", "x-request-id"]);
+    }
+}

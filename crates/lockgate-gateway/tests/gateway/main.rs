@@ -1,0 +1,16 @@
+//! The gateway over real sockets: a client on one side, a target that does what the test says on the other.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails is a test that fails")]
+
+mod target;
+mod world;
+
+mod agents;
+mod answers;
+mod bounds;
+mod callers;
+mod feedback;
+mod shadows;
+mod streams;
+mod table;
+mod tiers;
