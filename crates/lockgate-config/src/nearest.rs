@@ -17,12 +17,12 @@ pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
         .map(|(_, known)| known)
 }
 
-/// A hint that names the nearest known word, or all of them when none is near.
+/// A hint that names the nearest known word, all of them when none is near, or says that there are none.
 pub(crate) fn hint<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
     let known: Vec<&str> = known.into_iter().collect();
     match nearest(word, known.iter().copied()) {
         Some(near) => Some(format!("did you mean `{near}`?")),
-        None if known.is_empty() => None,
+        None if known.is_empty() => Some("none is declared in this file".to_owned()),
         None => Some(format!("known here: {}", known.join(", "))),
     }
 }
@@ -62,6 +62,6 @@ mod tests {
     #[test]
     fn a_hint_names_everything_when_nothing_is_near() {
         assert_eq!(hint("zzz", ["a1", "b1"]).as_deref(), Some("known here: a1, b1"));
-        assert_eq!(hint("zzz", []), None);
+        assert_eq!(hint("zzz", []).as_deref(), Some("none is declared in this file"));
     }
 }

@@ -466,8 +466,16 @@ fn a_long_chain_of_plans_is_told_and_not_followed() {
     assert!(problems.to_string().contains("more than 8 plans that are based on each other"), "{problems}");
 }
 
+#[test]
+fn what_is_meant_is_told_also_where_nothing_of_the_kind_is_declared() {
+    let text = "clients: { app: { key: { env: KEY }, features: [ g ] } }";
+    let problems = read(text).map(|_| ()).unwrap_err();
+    let missing = problems.list.iter().find(|problem| problem.path == "clients.app.features[0]").unwrap();
+    assert_eq!(missing.hint.as_deref(), Some("none is declared in this file"));
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
 
     #[test]
     fn a_damaged_file_is_told_and_never_panics(at in 0usize..7000, len in 0usize..40, put in "[ -~\n]{0,12}") {

@@ -31,18 +31,18 @@ pub fn never() -> Level {
     EDGES.len() as Level
 }
 
-/// The number of levels, [`never`] included.
+/// The number of levels, [`never()`] included.
 pub fn count() -> usize {
     EDGES.len() + 1
 }
 
-/// The level of a duration; above one hour it is [`never`].
+/// The level of a duration; above one hour it is [`never()`].
 pub fn level(duration: Duration) -> Level {
     let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     EDGES.partition_point(|edge| *edge < micros) as Level
 }
 
-/// The upper edge of a level; `None` for [`never`].
+/// The upper edge of a level; `None` for [`never()`].
 pub fn upper_edge(level: Level) -> Option<Duration> {
     EDGES.get(usize::from(level)).map(|micros| Duration::from_micros(*micros))
 }

@@ -19,3 +19,9 @@ pub mod plan;
 
 pub mod event;
 pub mod state;
+
+pub mod command;
+
+pub mod evidence;
+
+pub mod decide;

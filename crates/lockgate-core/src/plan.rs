@@ -209,7 +209,7 @@ impl Plan {
         };
         let first = vec![
             // Errors are the commonest way to be worse and the cheapest to prove: they get the largest part of the budget.
-            error(0.005, 6.0),
+            error(0.005, 12.0),
             gate(
                 Signal::Latency,
                 Rule::SlowUnder { limit: Duration::from_secs(5), part: 0.01, blame: BLAME },

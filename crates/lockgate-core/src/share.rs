@@ -64,9 +64,15 @@ impl fmt::Debug for Share {
 }
 
 impl Serialize for Share {
-    /// As a fraction with ten digits: 2^-32 is about 2.3e-10, so reading it again gives the same point count.
+    /// As a fraction with the fewest digits that read back as the same point count, so that 10 % is written `0.1`. Ten always
+    /// do: 2^-32 is about 2.3e-10.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64((self.fraction() * 1e10).round() / 1e10)
+        let rounded = |digits| {
+            let scale = 10f64.powi(digits);
+            (self.fraction() * scale).round() / scale
+        };
+        let shortest = (0..10).map(rounded).find(|fraction| Self::from_fraction(*fraction) == Some(*self));
+        serializer.serialize_f64(shortest.unwrap_or_else(|| rounded(10)))
     }
 }
 
@@ -94,6 +100,15 @@ mod tests {
             assert_eq!(Share::parse(wrong), None, "{wrong}");
         }
         assert_eq!(Share::parse("1%").map(|s| s.to_string()).as_deref(), Some("1 %"));
+    }
+
+    #[test]
+    fn a_share_is_stored_as_it_was_written() {
+        for (written, stored) in
+            [("10%", "0.1"), ("0.1%", "0.001"), ("1%", "0.01"), ("0%", "0.0"), ("100%", "1.0")]
+        {
+            assert_eq!(serde_json::to_string(&Share::parse(written).unwrap()).unwrap(), stored);
+        }
     }
 
     proptest! {

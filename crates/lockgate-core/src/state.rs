@@ -120,6 +120,9 @@ pub struct InPhase {
     pub phase: usize,
     /// When it was entered.
     pub since: Timestamp,
+    /// When a person last let it go on; its deadline runs anew from there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<Timestamp>,
 }
 
 impl Stage {
@@ -246,7 +249,7 @@ impl FeatureState {
                     salt: salt.clone(),
                     confine: confine.clone(),
                     started: entry.ts,
-                    stage: Stage::Running(InPhase { phase: 0, since: entry.ts }),
+                    stage: Stage::Running(InPhase { phase: 0, since: entry.ts, resumed: None }),
                 });
             }
             Event::Flipped { from, to, warm_until, .. } => {
@@ -255,8 +258,9 @@ impl FeatureState {
             }
             Event::Killed { to, why } => {
                 self.killed = Some(*to);
+                // A frozen rollout stays frozen: as a paused one it would have its share again once the switch is released.
                 if let Some(rollout) = self.rollout.as_mut()
-                    && let Some(at) = rollout.stage.in_phase()
+                    && let Stage::Running(at) | Stage::Paused { at, .. } = rollout.stage
                 {
                     rollout.stage = Stage::Paused { at, why: format!("kill switch: {why}") };
                 }
@@ -274,11 +278,13 @@ impl FeatureState {
         let at = rollout.stage.in_phase();
         match (event, at) {
             (Event::PhaseEntered { phase, .. }, Some(_)) => {
-                rollout.stage = Stage::Running(InPhase { phase: *phase, since: ts });
+                rollout.stage = Stage::Running(InPhase { phase: *phase, since: ts, resumed: None });
             }
             (Event::Paused { why, .. }, Some(at)) => rollout.stage = Stage::Paused { at, why: why.clone() },
             (Event::Frozen { why, .. }, Some(at)) => rollout.stage = Stage::Frozen { at, why: why.clone() },
-            (Event::Resumed { .. }, Some(at)) => rollout.stage = Stage::Running(at),
+            (Event::Resumed { .. }, Some(at)) => {
+                rollout.stage = Stage::Running(InPhase { resumed: Some(ts), ..at });
+            }
             (Event::RollbackStarted { why, .. }, _) => {
                 self.stable = rollout.stable.clone();
                 self.rejected.insert(rollout.candidate.revision);

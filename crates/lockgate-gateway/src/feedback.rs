@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use lockgate_config::duration;
 use lockgate_config::value::{Client, Config};
 use lockgate_core::name::FeatureName;
 use lockgate_store::row::{About, Answer, FeedbackOutcome, FeedbackRow};
@@ -188,10 +189,10 @@ fn unknown(about: &About, config: &Config) -> Failure {
         About::Answer(id) => id.clone(),
         About::Session { session, .. } => session.clone(),
     };
-    let days = config.signals.retention.as_secs() / 86_400;
+    let kept = duration::write(config.signals.retention);
     let problem = format!(
-        "it was never answered here, or has not arrived here yet (try again in a few seconds), or is older than the {days} \
-         days for which answers are kept"
+        "it was never answered here, or has not arrived here yet (try again in a few seconds), or is older than the {kept} \
+         for which answers are kept"
     );
     Failure::UnknownAnswer { id, problem }
 }

@@ -1,3 +1,5 @@
+//! Counting: which bucket, which slot, what is written and when.
+
 use super::*;
 
 const WIDTH: Duration = Duration::from_secs(10);

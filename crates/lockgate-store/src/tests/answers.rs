@@ -1,3 +1,5 @@
+//! Answers: the audit of calls and what feedback is attributed by.
+
 use lockgate_core::name::FeatureName;
 use lockgate_core::signal::Arm;
 

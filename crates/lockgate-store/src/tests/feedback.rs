@@ -1,3 +1,5 @@
+//! Feedback: counted once, however often it comes.
+
 use std::collections::BTreeMap;
 
 use lockgate_core::signal::Signal;

@@ -1,3 +1,5 @@
+//! Forgetting: what is old goes, the log stays.
+
 use jiff::Timestamp;
 use lockgate_core::signal::Signal;
 use lockgate_core::sums::{BucketStart, Sum};

@@ -1,3 +1,5 @@
+//! The log: compare-and-swap, all or none, read back as written.
+
 use lockgate_core::event::{Cause, Event, Outcome, Role, Verdict};
 use lockgate_core::signal::{Arm, Signal};
 

@@ -1,3 +1,5 @@
+//! Opening: what is no store of ours is refused and left as it is.
+
 use std::time::Duration;
 
 use rusqlite::Connection;

@@ -1,3 +1,5 @@
+//! Samples: the most different pairs are kept, and only so many.
+
 use lockgate_core::name::FeatureName;
 
 use super::invent::{at, feature, request, version};

@@ -1,3 +1,5 @@
+//! Sums: resent, reordered and split among writers, they come to the same.
+
 use std::collections::BTreeMap;
 
 use lockgate_core::name::DeclaredSignal;

@@ -1,3 +1,5 @@
+//! Agreement: what counts as the same, and that nothing makes it panic.
+
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! Reading a body: which members, which mistakes, how they are told.
+
 use super::*;
 
 fn read(text: &str) -> Body<'_> {

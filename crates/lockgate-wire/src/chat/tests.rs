@@ -1,3 +1,5 @@
+//! Reading a plain answer.
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Reading a stream: any cutting gives the same facts.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};

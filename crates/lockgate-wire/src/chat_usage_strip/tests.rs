@@ -1,3 +1,5 @@
+//! Taking the usage chunk out: nothing else goes with it.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 

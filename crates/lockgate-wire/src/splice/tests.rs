@@ -1,3 +1,5 @@
+//! Rewriting a body: what is not edited keeps its bytes.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::json;

@@ -1,3 +1,5 @@
+//! Cutting events: any chunk boundary gives the same events.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -1,0 +1,93 @@
+//! What the standard plan's rules find and cost, on paper: quick forms of the table that `examples/paper.rs` prints.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot start is to stop")]
+
+use std::time::Duration;
+
+use lockgate_core::event::Event;
+use lockgate_core::plan::Plan;
+use lockgate_sim::paper::{Behaviour, Ending, Incident, Paper, Story, Traffic, run};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The standard plan with its gates, triggers, budgets and deadlines; only the dwell times are shorter, and a bucket is a
+/// minute, so that a rollout takes thousands of buckets and not a hundred thousand.
+fn play(seed: u64, traffic: &Traffic) -> Story {
+    let mut plan = Plan::standard();
+    plan.phases.iter_mut().for_each(|phase| phase.dwell = phase.dwell.min(HOUR));
+    let bucket = Duration::from_secs(60);
+    run(&Paper { seed, plan, bucket, traffic: traffic.clone() }).unwrap()
+}
+
+fn with(candidate: Behaviour) -> Traffic {
+    Traffic { candidate, ..Traffic::healthy(100.0) }
+}
+
+fn mean_calls(traffic: &Traffic, seeds: u64) -> f64 {
+    let stories: Vec<Story> = (0..seeds).map(|seed| play(seed, traffic)).collect();
+    assert!(stories.iter().all(|story| story.ending == Ending::RolledBack));
+    stories.iter().map(|story| story.candidate_calls as f64).sum::<f64>() / seeds as f64
+}
+
+#[test]
+fn a_healthy_candidate_goes_all_the_way() {
+    for seed in 0..6 {
+        let story = play(seed, &Traffic::healthy(100.0));
+        assert_eq!(story.ending, Ending::Completed, "seed {seed}: {:?}", story.rollback());
+    }
+}
+
+#[test]
+fn a_silent_two_percent_of_errors_is_found_within_some_hundred_calls() {
+    // One candidate call a second in the 1 % phase. A bucket of a minute adds half a minute to what is possible.
+    let traffic = with(Behaviour { error: 0.02, ..Behaviour::healthy() });
+    let calls = mean_calls(&traffic, 40);
+    assert!(calls <= 650.0, "{calls}");
+}
+
+#[test]
+fn what_copies_show_already_reaches_no_user() {
+    let traffic =
+        Traffic { shadow: Behaviour { error: 0.02, ..Behaviour::healthy() }, ..Traffic::healthy(100.0) };
+    assert_eq!(mean_calls(&traffic, 4), 0.0);
+}
+
+#[test]
+fn a_slow_a_disliked_and_a_failing_candidate_are_all_taken_back() {
+    let healthy = Behaviour::healthy();
+    for (candidate, signal) in [
+        (Behaviour { slow: 0.05, ..healthy }, "latency"),
+        (Behaviour { thumbs_down: 0.15, ..healthy }, "thumbs_down"),
+        (Behaviour { task_success: 0.6, ..healthy }, "task_success"),
+        (Behaviour { hallucination: 0.10, ..healthy }, "hallucination"),
+        (Behaviour { csat: 0.3, ..healthy }, "csat"),
+    ] {
+        let story = play(1, &with(candidate));
+        assert_eq!(story.ending, Ending::RolledBack, "{signal}");
+        assert!(story.rollback().is_some_and(|why| why.contains(signal)), "{:?}", story.rollback());
+    }
+}
+
+#[test]
+fn an_incident_that_hits_both_versions_takes_nobody_back() {
+    for (seed, begins) in [(1, HOUR / 2), (2, HOUR + HOUR / 2), (3, 2 * HOUR)] {
+        let incident = Some(Incident { begins, lasts: HOUR / 3, error: 0.05 });
+        let story = play(seed, &Traffic { incident, ..Traffic::healthy(100.0) });
+        assert_eq!(story.rollback(), None, "{begins:?}");
+    }
+}
+
+#[test]
+fn without_candidate_traffic_a_rollout_waits_and_then_calls_for_a_person() {
+    let story = play(1, &Traffic::healthy(0.0));
+    assert_eq!(story.ending, Ending::Stopped);
+    assert!(matches!(story.entries.last().map(|entry| &entry.event), Some(Event::Paused { .. })));
+    assert_eq!(story.took(), 14 * 24 * HOUR);
+}
+
+#[test]
+fn the_same_paper_tells_the_same_story() {
+    let traffic = with(Behaviour { error: 0.02, ..Behaviour::healthy() });
+    assert_eq!(play(5, &traffic), play(5, &traffic));
+    assert_ne!(play(5, &traffic).candidate_calls, play(6, &traffic).candidate_calls);
+}
