@@ -1,1 +1,32 @@
-//! Moves rollouts by evidence and shows them to people.
+//! Moves rollouts by evidence, and shows them to people.
+//!
+//! A [`Controller`] owns the routing table that gateways read. Each look at a rollout is `tick.rs`: gather, decide, commit,
+//! carry out. What people ask for comes in by [`Controller::command`], from the executable itself or over the admin API
+//! ([`admin`]). Whether a rollout moves, and whether a command is legal, is decided in `lockgate-core`; this crate brings the
+//! evidence there and the events to the log.
+
+mod world;
+
+mod commit;
+mod controller;
+mod gather;
+mod tick;
+
+mod drawn;
+mod only;
+mod order;
+mod reload;
+
+mod audit;
+mod explain;
+mod view;
+
+pub mod admin;
+
+pub use audit::{AuditError, LogPage};
+pub use controller::{Controller, StartError, TickError};
+pub use explain::Explanation;
+pub use only::OnlyError;
+pub use order::{CommandError, Receipt, RecordedEvent, Request};
+pub use reload::ReloadRefused;
+pub use view::{FeatureView, PhaseView, RolloutView, VersionView, WarmView};
