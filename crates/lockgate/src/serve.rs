@@ -1,0 +1,148 @@
+//! `lockgate serve`: runs until told to stop, and follows its configuration file.
+//!
+//! A changed file is put in force whole or not at all: every problem is logged, and the old configuration stays. Told to
+//! stop, it finishes what is under way within the configured drain time; told twice, it ends at once.
+
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use lockgate_config::clock::Clock;
+use lockgate_config::problem::Problem;
+use lockgate_control::Controller;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::complaint::{Complaint, with_causes};
+use crate::environment;
+use crate::instance::Instance;
+
+/// How often it is looked whether the configuration file has changed.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// What asks a server to do something.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn run(file: &Path) -> Result<ExitCode, Complaint> {
+    log_to_stderr();
+    let mut signals = Signals {
+        terminate: signal(SignalKind::terminate())?,
+        interrupt: signal(SignalKind::interrupt())?,
+        hang_up: signal(SignalKind::hangup())?,
+    };
+    let loaded = lockgate_config::load(file, &environment::variable).map_err(|problems| {
+        Complaint::new(
+            problems.to_string(),
+            "`lockgate check` reads the file again when it has been put right",
+        )
+    })?;
+    warn(&loaded.warnings, file);
+    let mut instance = Instance::start(loaded.config, Clock::System).await?;
+    tracing::info!(
+        clients = %format_args!("http://{}", instance.listen),
+        admin = %format_args!("http://{}", instance.admin),
+        "serving"
+    );
+    let controller = Arc::clone(&instance.controller);
+    let ended = tokio::select! {
+        complaint = instance.broken() => Some(complaint),
+        () = follow(file, &controller, &mut signals) => None,
+    };
+    tracing::info!("stopping: no new calls, finishing those under way");
+    let stopped = tokio::select! {
+        stopped = instance.stop() => stopped,
+        () = told_to_stop(&mut signals.terminate, &mut signals.interrupt) => {
+            tracing::warn!("told twice: ending at once");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    match ended {
+        Some(complaint) => Err(complaint),
+        None => stopped.map(|()| {
+            tracing::info!("stopped");
+            ExitCode::SUCCESS
+        }),
+    }
+}
+
+/// Reloads on SIGHUP and when the file changes; returns when told to stop.
+async fn follow(file: &Path, controller: &Controller, signals: &mut Signals) {
+    let mut seen = changed_at(file);
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        tokio::select! {
+            () = told_to_stop(&mut signals.terminate, &mut signals.interrupt) => return,
+            _ = signals.hang_up.recv() => {
+                seen = changed_at(file);
+                reload(file, controller).await;
+            }
+            _ = looks.tick() => {
+                let now = changed_at(file);
+                // A file that is away for a moment is being replaced: the next look finds the new one.
+                if now.is_some() && now != seen {
+                    seen = now;
+                    reload(file, controller).await;
+                }
+            }
+        }
+    }
+}
+
+async fn told_to_stop(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+async fn reload(file: &Path, controller: &Controller) {
+    let loaded = match lockgate_config::load(file, &environment::variable) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            for problem in &problems.list {
+                tracing::error!("{}", problem.display(problems.file.as_deref()));
+            }
+            tracing::error!("the changed configuration is refused whole; the one before stays in force");
+            return;
+        }
+    };
+    warn(&loaded.warnings, file);
+    match controller.reload(loaded.config).await {
+        Ok(()) => tracing::info!(file = %file.display(), "the changed configuration is in force"),
+        Err(refused) => {
+            let hint = refused.hint();
+            tracing::error!(hint, "the changed configuration is refused whole: {}", with_causes(&refused));
+        }
+    }
+}
+
+fn warn(warnings: &[Problem], file: &Path) {
+    for warning in warnings {
+        tracing::warn!("{}", warning.display(Some(file)));
+    }
+}
+
+fn changed_at(file: &Path) -> Option<SystemTime> {
+    std::fs::metadata(file).and_then(|metadata| metadata.modified()).ok()
+}
+
+/// `LOCKGATE_LOG` says what is logged, as in `info,lockgate_gateway=debug`.
+fn log_to_stderr() {
+    let filter = environment::variable("LOCKGATE_LOG")
+        .and_then(|text| EnvFilter::try_new(text).ok())
+        .unwrap_or_else(|| EnvFilter::new("info"));
+    // It fails only when somebody set one before, and nobody does.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .try_init();
+}
