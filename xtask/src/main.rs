@@ -1,2 +1,62 @@
-//! Project tasks.
-fn main() {}
+//! The project's own tasks: `cargo xtask check`, `test`, `tidy`, `generate` and `bench`.
+//!
+//! They are Rust and not shell so that they run the same on every machine, can be tested, and need nothing installed but
+//! Rust. `check` is what the build checks; nothing is checked elsewhere. `test` is the one test command.
+
+mod bench;
+mod check;
+mod generated;
+mod output;
+mod process;
+mod sdk;
+mod test;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use output::say;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  check            format, lints, documentation, licences, tidiness, generated files: what CI runs
+  test             installs what the tests need, runs all of them and prints a summary
+  tidy             the project's own rules alone, in a second
+  generate         writes the generated files under docs/reference again
+  bench latency    the latency that the gateway adds on loopback
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let root = root();
+    let done = match words.as_slice() {
+        ["check"] => check::run(&root),
+        ["test", rest @ ..] => test::run(&root, rest),
+        ["tidy"] => tidy::run(&root),
+        ["generate"] => generated::write(&root),
+        ["bench", "latency", rest @ ..] => bench::run(&root, rest),
+        ["help" | "--help" | "-h"] => {
+            say(USAGE);
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            say(USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("xtask: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace's directory.
+fn root() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own).to_path_buf()
+}
