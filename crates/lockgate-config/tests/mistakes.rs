@@ -415,7 +415,9 @@ fn mistakes_in_gates_and_triggers_are_told() {
     }
     phases(
         "  - { shadow: 100%, dwell: 1h, gates: [ { signal: csat, within: 2% } ] }",
-        &format!("{at}.signal: `csat` is told by users, who never see a shadow answer"),
+        &format!(
+            "{at}.signal: `csat` is seen only where users are answered, which a shadow phase does not do"
+        ),
     );
     trigger("{ signal: error, above: 2%, do: panic }", "plans.p.triggers[0].do: `panic` is not known here");
     trigger(

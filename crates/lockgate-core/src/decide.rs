@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use crate::event::{Cause, Event, Outcome, Role, Verdict};
 use crate::evidence::course::lane_of;
 use crate::evidence::{Check, Evidence, Lane};
-use crate::plan::Action;
+use crate::plan::{Action, Rule};
 use crate::state::{FeatureState, InPhase, Rollout, Stage};
 
 /// What follows.
@@ -147,6 +147,7 @@ fn backwards(
             .filter(|check| check.action == action && check.lane == lane)
             .filter(|check| check.verdict.outcome == Outcome::Fail)
             .filter(|check| check.action.is_some() || is_gate_so_far(check, rollout, at))
+            .filter(|check| action != Some(Action::Freeze) || !is_forgiven(check, rollout, at, now))
             .map(|check| check.verdict.clone())
             .collect()
     };
@@ -164,8 +165,7 @@ fn backwards(
     if !gates.is_empty() {
         return Some(roll_back(Cause::Gate, gates));
     }
-    let mut freezing = broken(Some(Action::Freeze));
-    freezing.retain(|verdict| !is_forgiven(verdict, rollout, at, now));
+    let freezing = broken(Some(Action::Freeze));
     let is_frozen = matches!(rollout.stage, Stage::Frozen { .. });
     (!freezing.is_empty() && !is_frozen).then(|| Event::Frozen {
         rollout: rollout.id,
@@ -186,13 +186,20 @@ fn is_gate_so_far(check: &Check, rollout: &Rollout, at: InPhase) -> bool {
     so_far.iter().any(|phase| forwards::holds(phase, check))
 }
 
-/// Whoever let a frozen rollout go on has seen what the window shows. It counts again when it holds only what came later.
-fn is_forgiven(verdict: &Verdict, rollout: &Rollout, at: InPhase, now: Timestamp) -> bool {
-    let over = (rollout.plan.triggers.iter())
-        .filter(|trigger| trigger.action == Action::Freeze && trigger.signal == verdict.signal)
-        .map(|trigger| trigger.over)
-        .max();
-    at.resumed.zip(over).is_some_and(|(resumed, over)| now < later(resumed, over))
+/// Whether a person has let the rollout go on since this freeze was called for. What is shown once stays shown, so a proof
+/// from before then does not freeze again; a window counts again when it holds only what came later.
+fn is_forgiven(check: &Check, rollout: &Rollout, at: InPhase, now: Timestamp) -> bool {
+    let Some(resumed) = at.resumed else { return false };
+    match check.rule {
+        Rule::AmountUnder { .. } => {
+            let over = (rollout.plan.triggers.iter())
+                .filter(|trigger| trigger.action == Action::Freeze && trigger.signal == check.verdict.signal)
+                .map(|trigger| trigger.over)
+                .max();
+            over.is_some_and(|over| now < later(resumed, over))
+        }
+        _ => check.broken_since.is_some_and(|bucket| bucket.timestamp() < resumed),
+    }
 }
 
 fn reasons(verdicts: &[Verdict]) -> String {

@@ -96,6 +96,8 @@ pub struct Check {
     pub action: Option<Action>,
     /// Whether the signal was seen once, in either arm, since the rollout began.
     pub reported: bool,
+    /// The bucket in which the rule was shown to be broken.
+    pub broken_since: Option<BucketStart>,
     /// Where it stands.
     pub verdict: Verdict,
 }
@@ -182,6 +184,7 @@ impl Ledger {
             rule: account.spec.rule,
             action: account.spec.trigger.map(|(action, _)| action),
             reported: account.reported,
+            broken_since: account.failed,
             verdict: account.verdict(self.alpha),
         };
         Evidence {

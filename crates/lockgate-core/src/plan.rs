@@ -267,6 +267,15 @@ impl Plan {
                     Action::RollBack,
                     0.5,
                 ),
+                // A parameter that the target refuses shows as callers' mistakes that stable's callers do not make. One client
+                // that repeats its mistake can look like that too, so a person decides.
+                trigger(
+                    Signal::Rejected,
+                    Rule::RatioUnder { fail: 2.0, pass: 2.0 },
+                    300,
+                    Action::Freeze,
+                    0.5,
+                ),
                 trigger(Signal::TokensOut, Rule::AmountUnder { times: 3.0 }, 3600, Action::Freeze, 0.0),
             ],
             alpha: 0.01,

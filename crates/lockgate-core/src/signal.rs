@@ -47,6 +47,10 @@ pub enum Signal {
     Timeout,
     /// A lower tier answered. Rate over finished calls.
     Fallback,
+    /// The target refused the call as the caller's own mistake (400, 413, 422). No error of the version's, unless the
+    /// version sends what its target does not take; then stable's callers make fewer such mistakes. Rate over calls that
+    /// finished or were refused so.
+    Rejected,
     /// The client left before the answer was complete. Rate over all calls.
     Cancelled,
     /// From the call's arrival to its last byte. Durations.
@@ -98,11 +102,12 @@ pub enum Measure {
     Amount,
 }
 
-const PLAIN: [Signal; 20] = [
+const PLAIN: [Signal; 21] = [
     Signal::Assigned,
     Signal::Error,
     Signal::Timeout,
     Signal::Fallback,
+    Signal::Rejected,
     Signal::Cancelled,
     Signal::Latency,
     Signal::FirstToken,
@@ -160,6 +165,7 @@ impl Signal {
             Self::Error => "error",
             Self::Timeout => "timeout",
             Self::Fallback => "fallback",
+            Self::Rejected => "rejected",
             Self::Cancelled => "cancelled",
             Self::Latency => "latency",
             Self::FirstToken => "first_token",

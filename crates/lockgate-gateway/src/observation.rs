@@ -55,7 +55,7 @@ pub(crate) enum End {
     Answered { usage: Option<Usage>, cost_nano_usd: Option<u64> },
     /// No answer, or one that broke off.
     Failed,
-    /// The caller asked for what cannot be; this says nothing about the version.
+    /// The target says that the caller asked for what cannot be. No error of the version's, but counted apart.
     CallersFault,
 }
 
@@ -179,7 +179,7 @@ impl Observation {
             fallback: is_fallback && matches!(end, End::Answered { .. }),
         };
         match end {
-            End::CallersFault => {}
+            End::CallersFault => self.count(&[Observed::Rejected]),
             End::Failed if self.first_tier == FirstTier::TimedOut => {
                 self.count(&[finished, Observed::Latency(never())]);
             }

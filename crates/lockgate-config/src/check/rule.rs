@@ -276,13 +276,15 @@ impl Check<'_> {
                 | Signal::Retried
                 | Signal::Abandoned
                 | Signal::Cancelled
+                | Signal::Rejected
                 | Signal::DeclaredRate(_)
                 | Signal::DeclaredScore(_)
         );
         let (message, hint) = match phase {
-            PhaseKind::Shadow { .. } if of_users => {
-                ("is told by users, who never see a shadow answer", "put it into a phase with a share")
-            }
+            PhaseKind::Shadow { .. } if of_users => (
+                "is seen only where users are answered, which a shadow phase does not do",
+                "put it into a phase with a share",
+            ),
             PhaseKind::Canary { .. } if of_shadow => {
                 ("compares copies, of which a phase with a share has none", "put it into a shadow phase")
             }

@@ -1,205 +1,23 @@
 //! Decisions as a script: buckets in, time moved, events out.
 
+mod properties;
+mod scene;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use proptest::prelude::*;
 
+use self::scene::*;
 use super::{CandidateReach, Decision, decide};
-use crate::assign::Salt;
-use crate::event::{Cause, Entry, Event, Outcome};
-use crate::evidence::{Evidence, Ledger};
-use crate::name::{FeatureName, LabelName, PlanName, Revision, RolloutId, VersionName, VersionRef};
-use crate::plan::{Action, Blame, Gate, Need, Phase, PhaseKind, Plan, Rule, Trigger};
+use crate::event::{Cause, Event, Outcome};
+use crate::evidence::Ledger;
+use crate::name::{LabelName, Revision, RolloutId};
+use crate::plan::{Action, Plan, Rule, Trigger};
 use crate::route::KillTo;
 use crate::segment::{Confine, Matcher, Segment};
-use crate::share::Share;
 use crate::signal::{Arm, Signal};
-use crate::state::{FeatureState, Stage};
-use crate::sums::{BucketStart, BucketSums, Sum, SumKey};
-
-const BUCKET: Duration = Duration::from_secs(10);
-const HOUR: Duration = Duration::from_secs(3600);
-const BLAME: Blame = Blame::OverStable { ratio: 1.25 };
-
-fn version(name: &str) -> VersionRef {
-    VersionRef { name: VersionName::new(name).unwrap(), revision: Revision::of(name.as_bytes()) }
-}
-
-fn gate(signal: Signal, rule: Rule, need: Need) -> Gate {
-    Gate { signal, rule, need, weight: 1.0 }
-}
-
-fn error_under(limit: f64) -> Gate {
-    gate(Signal::Error, Rule::RateUnder { limit, blame: BLAME }, Need::Always)
-}
-
-fn phase(name: &str, kind: PhaseKind, gates: Vec<Gate>) -> Phase {
-    Phase { name: name.into(), kind, dwell: HOUR, deadline: 4 * HOUR, confine: Confine::everyone(), gates }
-}
-
-/// Copies, a tenth, everybody.
-fn plan() -> Plan {
-    let canary = |share| PhaseKind::Canary { share: Share::from_fraction(share).unwrap() };
-    let csat = gate(Signal::Csat, Rule::DropUnder { fail: 0.02, pass: 0.10 }, Need::IfReported);
-    Plan {
-        name: PlanName::new("short").unwrap(),
-        phases: vec![
-            phase(
-                "shadow",
-                PhaseKind::Shadow { sample: Share::FULL },
-                vec![gate(Signal::Agreement, Rule::MeanOver { limit: 0.9 }, Need::Always)],
-            ),
-            phase("10 %", canary(0.1), vec![error_under(0.02), csat]),
-            Phase {
-                dwell: Duration::ZERO,
-                deadline: Duration::ZERO,
-                ..phase("100 %", canary(1.0), Vec::new())
-            },
-        ],
-        triggers: vec![
-            Trigger {
-                signal: Signal::Error,
-                rule: Rule::RateUnder { limit: 0.05, blame: BLAME },
-                over: Duration::from_secs(300),
-                action: Action::RollBack,
-                weight: 1.0,
-            },
-            Trigger {
-                signal: Signal::TokensOut,
-                rule: Rule::AmountUnder { times: 3.0 },
-                over: HOUR,
-                action: Action::Freeze,
-                weight: 0.0,
-            },
-        ],
-        alpha: 0.01,
-        beta: 0.05,
-        warm_for: 24 * HOUR,
-    }
-}
-
-/// A rollout, its account and its clock.
-struct Scene {
-    state: FeatureState,
-    ledger: Ledger,
-    next: i64,
-}
-
-impl Scene {
-    fn new(plan: Plan) -> Self {
-        let mut state = FeatureState::new(version("v1"));
-        let started = Event::RolloutStarted {
-            rollout: RolloutId(Default::default()),
-            stable: version("v1"),
-            candidate: version("v2"),
-            plan: Box::new(plan),
-            owner: "team".into(),
-            salt: Salt::from_random(1),
-            confine: Confine::everyone(),
-        };
-        state.apply(&entry(Timestamp::UNIX_EPOCH, started));
-        let ledger = Ledger::new(state.rollout.as_ref().unwrap(), BUCKET);
-        Self { state, ledger, next: 0 }
-    }
-
-    /// In the canary phase, entered at the start.
-    fn in_canary() -> Self {
-        let mut scene = Self::new(plan());
-        scene.happen(entered(1));
-        scene
-    }
-
-    fn now(&self) -> Timestamp {
-        BucketStart(self.next).timestamp()
-    }
-
-    fn happen(&mut self, event: Event) {
-        let now = self.now();
-        self.state.apply(&entry(now, event));
-    }
-
-    /// The same bucket so many times.
-    fn pass_time(&mut self, buckets: u64, sums: &BucketSums) {
-        for _ in 0..buckets {
-            self.ledger.take(BucketStart(self.next), sums);
-            self.next += 10_000;
-        }
-    }
-
-    fn decide(&self) -> Decision {
-        decide(&self.state, &self.ledger.evidence(), None, self.now())
-    }
-
-    fn evidence(&self) -> Evidence {
-        self.ledger.evidence()
-    }
-
-    /// Decides and carries out; the words of what was decided.
-    fn step(&mut self) -> Vec<&'static str> {
-        let events = self.decide().events;
-        let words = events.iter().map(Event::kind).collect();
-        events.into_iter().for_each(|event| self.happen(event));
-        words
-    }
-
-    fn word(&self) -> &'static str {
-        self.state.rollout.as_ref().unwrap().state_word()
-    }
-}
-
-fn entry(ts: Timestamp, event: Event) -> Entry {
-    Entry { ts, feature: FeatureName::new("f").unwrap(), author: "test".into(), event }
-}
-
-fn entered(phase: usize) -> Event {
-    Event::PhaseEntered {
-        rollout: RolloutId(Default::default()),
-        phase,
-        name: "by hand".into(),
-        cause: Cause::Person,
-        why: "a test".into(),
-        standing: Vec::new(),
-    }
-}
-
-fn key(arm: Arm, signal: Signal) -> SumKey {
-    let of = if arm == Arm::Stable { "v1" } else { "v2" };
-    let feature = FeatureName::new("f").unwrap();
-    SumKey { feature, revision: Revision::of(of.as_bytes()), arm, segment: Segment::none(), signal }
-}
-
-fn rate(n: u64, hits: u64) -> Sum {
-    Sum::Rate { n, hits }
-}
-
-fn amount(n: u64, total: u64) -> Sum {
-    Sum::Amount { n, total, squares: 0 }
-}
-
-fn score(level: u16, n: u64) -> Sum {
-    Sum::Levels(BTreeMap::from([(level, n)]))
-}
-
-/// A bucket of user calls: the candidate's and stable's calls and errors.
-fn calls(candidate: (u64, u64), stable: (u64, u64)) -> BucketSums {
-    BTreeMap::from([
-        (key(Arm::Candidate, Signal::Assigned), amount(candidate.0, 0)),
-        (key(Arm::Candidate, Signal::Error), rate(candidate.0, candidate.1)),
-        (key(Arm::Stable, Signal::Assigned), amount(stable.0, 0)),
-        (key(Arm::Stable, Signal::Error), rate(stable.0, stable.1)),
-    ])
-}
-
-/// A bucket of copies that agree so far.
-fn copies(agreement: u16) -> BucketSums {
-    BTreeMap::from([
-        (key(Arm::Shadow, Signal::Error), rate(20, 0)),
-        (key(Arm::Shadow, Signal::Agreement), score(agreement, 20)),
-        (key(Arm::Stable, Signal::Error), rate(20, 0)),
-    ])
-}
+use crate::sums::{BucketStart, BucketSums, SumKey};
 
 #[test]
 fn a_good_candidate_goes_all_the_way_and_never_before_its_time() {
@@ -390,6 +208,37 @@ fn runaway_spending_freezes_and_is_forgiven_by_whoever_resumes() {
 }
 
 #[test]
+fn a_proof_that_a_person_has_seen_does_not_freeze_again_and_a_later_one_does() {
+    let refused = |candidate: (u64, u64)| {
+        let mut sums = calls((20, 0), (180, 0));
+        sums.insert(key(Arm::Candidate, Signal::Rejected), rate(candidate.0, candidate.1));
+        sums.insert(key(Arm::Stable, Signal::Rejected), rate(180, 1));
+        sums
+    };
+    let mut refusing = plan();
+    refusing.phases[1].dwell = 3 * HOUR;
+    let rule = Rule::RatioUnder { fail: 2.0, pass: 2.0 };
+    let over = Duration::from_secs(300);
+    refusing.triggers.push(Trigger {
+        signal: Signal::Rejected,
+        rule,
+        over,
+        action: Action::Freeze,
+        weight: 1.0,
+    });
+    let mut scene = Scene::new(refusing.clone());
+    scene.happen(entered(1));
+    scene.pass_time(60, &refused((20, 0)));
+    scene.happen(Event::Resumed { rollout: RolloutId(Default::default()), why: "after a pause".into() });
+    scene.pass_time(30, &refused((20, 10)));
+    assert_eq!(scene.step(), ["frozen"], "an older resumption forgives nothing");
+    scene.happen(Event::Resumed { rollout: RolloutId(Default::default()), why: "one known client".into() });
+    scene.pass_time(90, &refused((20, 10)));
+    assert_eq!(scene.step(), [""; 0], "what is known");
+    assert_eq!(scene.word(), "canary");
+}
+
+#[test]
 fn a_stricter_limit_of_a_later_phase_does_not_count_yet() {
     let mut strict = plan();
     let mut later = strict.phases[1].clone();
@@ -487,7 +336,7 @@ fn alpha_is_shared_out_over_all_checks_and_no_more() {
     let of_gates: f64 = gates.map(|check| (-check.verdict.log_e_fail_needed).exp()).sum();
     assert!(of_gates < 0.01 && of_gates > 0.005, "{of_gates}");
     // Canary phases share their gates; triggers watch in both lanes.
-    assert_eq!(evidence.checks.len(), 3 + 7 + 2 * 4);
+    assert_eq!(evidence.checks.len(), 3 + 7 + 2 * 5);
 }
 
 #[test]
@@ -513,110 +362,4 @@ fn nothing_is_promoted_while_a_trigger_is_broken_even_a_forgiven_one() {
     let decision = scene.decide();
     assert_eq!(decision.events, []);
     assert!(decision.waiting_for[0].starts_with("tokens_out < 3 x stable per call: over 900 per call"));
-}
-
-/// Buckets in which the candidate shows nothing.
-fn nothing_shown() -> impl Strategy<Value = BucketSums> {
-    let foreign = SumKey { revision: Revision::of(b"v0"), ..key(Arm::Candidate, Signal::Error) };
-    let only_stable =
-        (1u64..1000).prop_map(|n| BTreeMap::from([(key(Arm::Stable, Signal::Error), rate(n, 0))]));
-    prop_oneof![
-        Just(BucketSums::new()),
-        Just(calls((0, 0), (0, 0))),
-        Just(copies(100).into_iter().map(|(key, sum)| (key, Sum::zero(measure(&sum)))).collect()),
-        only_stable,
-        Just(BTreeMap::from([(foreign, rate(1000, 0))])),
-        // Sums of the wrong kind, as a damaged store might hold them.
-        Just(BTreeMap::from([(key(Arm::Candidate, Signal::Error), amount(1000, 0))])),
-        Just(BTreeMap::from([(key(Arm::Shadow, Signal::Agreement), rate(1000, 1000))])),
-        Just(BTreeMap::from([(key(Arm::Candidate, Signal::Error), score(0, 1000))])),
-    ]
-}
-
-fn measure(sum: &Sum) -> crate::signal::Measure {
-    match sum {
-        Sum::Rate { .. } => crate::signal::Measure::Rate,
-        Sum::Amount { .. } => crate::signal::Measure::Amount,
-        Sum::Levels(_) => crate::signal::Measure::Score,
-    }
-}
-
-/// Any bucket of both arms, as several replicas would have written it.
-fn anything() -> impl Strategy<Value = Vec<BucketSums>> {
-    let arm = (0u64..40).prop_flat_map(|n| (Just(n), 0..=n));
-    let replica = (arm.clone(), arm, 0u16..=100, 0u64..5, 0u64..5).prop_map(
-        |(candidate, stable, level, scores, stable_scores)| {
-            let mut sums = calls(candidate, stable);
-            sums.insert(key(Arm::Candidate, Signal::Csat), score(level, scores));
-            sums.insert(key(Arm::Stable, Signal::Csat), score(100 - level, stable_scores));
-            sums.insert(key(Arm::Candidate, Signal::TokensOut), amount(candidate.0, candidate.0 * 900));
-            sums.insert(key(Arm::Stable, Signal::TokensOut), amount(stable.0, stable.0 * 300));
-            sums
-        },
-    );
-    proptest::collection::vec(replica, 1..5)
-}
-
-fn merged<'s>(replicas: impl Iterator<Item = &'s BucketSums>) -> BucketSums {
-    let mut all = BucketSums::new();
-    for (key, sum) in replicas.flatten() {
-        all.entry(key.clone()).or_insert_with(|| Sum::zero(key.signal.measure())).add(sum);
-    }
-    all
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
-
-    #[test]
-    fn no_data_in_any_form_never_promotes(
-        phase in 0usize..2,
-        buckets in proptest::collection::vec((nothing_shown(), 1u64..400), 1..8),
-    ) {
-        let mut scene = Scene::new(plan());
-        scene.happen(entered(phase));
-        for (sums, times) in buckets {
-            scene.pass_time(times, &sums);
-            for event in scene.decide().events {
-                prop_assert!(matches!(event, Event::Paused { cause: Cause::Deadline, .. }), "{event:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn replicas_merged_in_any_order_and_decided_twice_give_the_same_decision(
-        buckets in proptest::collection::vec(anything(), 1..40),
-    ) {
-        let (mut one, mut other) = (Scene::in_canary(), Scene::in_canary());
-        for replicas in &buckets {
-            one.pass_time(1, &merged(replicas.iter()));
-            other.pass_time(1, &merged(replicas.iter().rev()));
-            prop_assert_eq!(one.decide(), other.decide());
-        }
-        prop_assert_eq!(one.evidence(), other.evidence());
-        let text = serde_json::to_string(&one.decide().standing).unwrap();
-        let read: Vec<crate::event::Verdict> = serde_json::from_str(&text).unwrap();
-        prop_assert_eq!(read.len(), one.decide().standing.len());
-    }
-
-    #[test]
-    fn whatever_is_counted_a_decision_only_takes_steps_that_are_open(
-        buckets in proptest::collection::vec(anything(), 1..60),
-    ) {
-        let mut scene = Scene::in_canary();
-        for replicas in &buckets {
-            scene.pass_time(8, &merged(replicas.iter()));
-            let before = scene.state.rollout.as_ref().unwrap().stage.clone();
-            for event in scene.decide().events {
-                let is_open = match (&before, &event) {
-                    (Stage::RolledBack { .. } | Stage::Completed { .. }, _) => false,
-                    (Stage::RollingBack { .. }, event) => matches!(event, Event::RolledBack { .. }),
-                    (Stage::Running(_), event) => !matches!(event, Event::RolledBack { .. }),
-                    (_, event) => matches!(event, Event::RollbackStarted { .. } | Event::Frozen { .. }),
-                };
-                prop_assert!(is_open, "{before:?} {event:?}");
-                scene.happen(event);
-            }
-        }
-    }
 }

@@ -32,7 +32,8 @@ pub(super) struct Account {
     /// Whether the signal was seen once, in either arm.
     pub(super) reported: bool,
     pub(super) passed: bool,
-    pub(super) failed: bool,
+    /// The bucket in which the rule was shown to be broken.
+    pub(super) failed: Option<BucketStart>,
 }
 
 /// The tests of one rule.
@@ -69,7 +70,7 @@ impl Account {
             _ => Tally::Count(Count::default()),
         };
         let none = Both { candidate: none.clone(), stable: none };
-        Self { spec, judge, now: none.clone(), all: none, reported: false, passed: false, failed: false }
+        Self { spec, judge, now: none.clone(), all: none, reported: false, passed: false, failed: None }
     }
 
     /// Adds one sum of the bucket that is being read.
@@ -146,12 +147,12 @@ impl Account {
             (Judge::Amount(window), Tally::Spent(candidate), Tally::Spent(stable)) => {
                 window.take(start, *candidate, *stable);
                 // A window forgets, so this is not kept as the proofs are.
-                self.failed = window.is_exceeded();
-                (self.failed, false)
+                self.failed = self.failed.filter(|_| window.is_exceeded());
+                (window.is_exceeded(), false)
             }
             _ => (false, false),
         };
-        self.failed |= failed;
+        self.failed = self.failed.or(failed.then_some(start));
         self.passed |= passed;
     }
 }

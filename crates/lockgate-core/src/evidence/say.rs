@@ -23,9 +23,9 @@ impl Account {
         };
         let (log_e_fail, log_e_fail_needed) = self.log_e_fail();
         let outcome = match (self.failed, self.passed) {
-            (true, _) => Outcome::Fail,
-            (false, true) => Outcome::Pass,
-            (false, false) => Outcome::Inconclusive,
+            (Some(_), _) => Outcome::Fail,
+            (None, true) => Outcome::Pass,
+            (None, false) => Outcome::Inconclusive,
         };
         Verdict {
             name: format!("{} {}", self.spec.signal, self.spec.rule),

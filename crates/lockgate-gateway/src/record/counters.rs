@@ -19,6 +19,8 @@ pub(crate) enum Observed {
         timeout: bool,
         fallback: bool,
     },
+    /// The target refused the call as the caller's own mistake.
+    Rejected,
     /// The client left first.
     Cancelled,
     Latency(Level),
@@ -41,6 +43,7 @@ pub(super) struct Counters {
     errors: u64,
     timeouts: u64,
     fallbacks: u64,
+    rejected: u64,
     cancelled: u64,
     latency: Levels,
     first_token: Levels,
@@ -78,6 +81,7 @@ impl Counters {
                 self.timeouts += u64::from(timeout);
                 self.fallbacks += u64::from(fallback);
             }
+            Observed::Rejected => self.rejected += 1,
             Observed::Cancelled => self.cancelled += 1,
             Observed::Latency(level) => self.latency.add(level, duration_levels::count()),
             Observed::FirstToken(level) => self.first_token.add(level, duration_levels::count()),
@@ -101,6 +105,7 @@ impl Counters {
             (Signal::Error, rate(self.finished, self.errors)),
             (Signal::Timeout, rate(self.finished, self.timeouts)),
             (Signal::Fallback, rate(self.finished, self.fallbacks)),
+            (Signal::Rejected, rate(self.finished + self.rejected, self.rejected)),
             (Signal::Cancelled, rate(self.finished + self.cancelled, self.cancelled)),
             (Signal::Latency, self.latency.sum()),
             (Signal::FirstToken, self.first_token.sum()),

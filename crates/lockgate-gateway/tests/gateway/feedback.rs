@@ -148,7 +148,7 @@ async fn feedback_about_nothing_known_is_told_why_that_may_be() {
     ] {
         let got = tell(&world, about).await;
         assert_eq!((got.status.as_u16(), got.error().1.as_str()), (404, "answer_not_found"));
-        assert!(got.error().0.contains("not arrived here yet") && got.error().0.contains("30 days"));
+        assert!(got.error().0.contains("not arrived here yet") && got.error().0.contains("30d"));
     }
     world.stop().await;
 }

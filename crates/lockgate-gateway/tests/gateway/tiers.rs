@@ -33,7 +33,7 @@ async fn a_failing_tier_is_replaced_by_the_next_and_the_answer_says_so() {
 }
 
 #[tokio::test]
-async fn the_callers_own_mistake_is_passed_through_and_is_nobodys_error() {
+async fn the_callers_own_mistake_is_passed_through_and_counted_apart_from_errors() {
     for status in [400, 413, 422] {
         let body = r#"{ "error":{"message":"too many tokens","code":"context_length_exceeded"} }"#;
         let big = TestTarget::saying(status, body).await;
@@ -43,7 +43,7 @@ async fn the_callers_own_mistake_is_passed_through_and_is_nobodys_error() {
         let got = world.call().await;
         assert_eq!((got.status.as_u16(), got.body.as_ref()), (status, body.as_bytes()));
         assert!(light.is_idle());
-        world.gateway.flush().await;
+        world.until_rate("v1", Arm::Stable, Signal::Rejected, (1, 1)).await;
         assert_eq!(world.rate("v1", Arm::Stable, Signal::Error).await, (0, 0));
         assert_eq!(world.sum("v1", Arm::Stable, Signal::Assigned).await.unwrap().n(), 1);
         world.stop().await;
