@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::gateway::Gateway;
 use crate::headers::SHADOW;
+use crate::purse::price_of;
 use crate::record::Observed;
 use crate::shadow::{Planned, Waiting, not_made, unread};
 use crate::tier::{self, Question, TierAnswer, Told};
@@ -35,7 +36,6 @@ const BYTES_PER_TOKEN: u64 = 3;
 const METADATA_MEMBERS_MAX: usize = 16;
 /// Longest piece of an answer that is kept for a person.
 const SAMPLE_BYTES_MAX: usize = 4096;
-const MILLISECONDS_PER_DAY: i64 = 86_400_000;
 
 /// What a copy came to.
 struct Outcome {
@@ -68,10 +68,9 @@ pub(crate) async fn make(gateway: &Gateway, waiting: Waiting) {
         return not_made(gateway, &waiting.slot, &drops.withdrawn);
     };
     let Some(tier) = version.chain.first() else { return };
-    let price = tier.price.unwrap_or(Price::DEAR);
+    let price = price_of(&planned.feature, version.id.revision);
     let expected = price.nano_usd(planned.bytes.len() as u64 / BYTES_PER_TOKEN, TOKENS_OUT_EXPECTED);
-    let day = gateway.clock.now().as_millisecond().div_euclid(MILLISECONDS_PER_DAY);
-    if !gateway.shadows.reserve(&planned.feature, day, expected) {
+    if !gateway.purses.reserve(&planned.feature, gateway.clock.now(), expected) {
         return not_made(gateway, &waiting.slot, &drops.unpaid);
     }
     let mut coverage = Coverage { gateway, waiting: &waiting, compared: false };
@@ -81,7 +80,7 @@ pub(crate) async fn make(gateway: &Gateway, waiting: Waiting) {
     let Ok(answer) = outcome.result else { return };
     if let Some(usage) = answer.usage {
         let cost = price.nano_usd(usage.prompt_tokens, usage.completion_tokens);
-        gateway.shadows.settle(&planned.feature.name, expected, cost);
+        gateway.purses.settle(&planned.feature.name, expected, cost);
     }
     if let Some(agreement) = compare(planned, &answer, version.shadow_tools) {
         coverage.compared = true;

@@ -14,6 +14,7 @@ use crate::admit::Places;
 use crate::answers::Answers;
 use crate::counts::{Counter, Counts};
 use crate::labels::LabelValues;
+use crate::purse::Purses;
 use crate::record::{Recorder, bucket_at};
 use crate::serve;
 use crate::shadow::Shadows;
@@ -32,6 +33,7 @@ pub struct Gateway {
     pub(crate) recorder: Recorder,
     pub(crate) answers: Answers,
     pub(crate) shadows: Shadows,
+    pub(crate) purses: Purses,
     pub(crate) connections_refused: Counter,
     is_ready: AtomicBool,
     /// One flush at a time: two would write the same rows and clear them twice.
@@ -52,6 +54,7 @@ impl Gateway {
             recorder: Recorder::default(),
             answers: Answers::default(),
             shadows: Shadows::default(),
+            purses: Purses::default(),
             connections_refused: Counter::default(),
             is_ready: AtomicBool::new(false),
             flushing: tokio::sync::Mutex::default(),

@@ -25,6 +25,7 @@ mod observation;
 mod record;
 
 mod copy;
+mod purse;
 mod shadow;
 
 mod feedback;

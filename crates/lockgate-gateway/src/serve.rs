@@ -36,6 +36,10 @@ pub(crate) async fn run(
     listener: TcpListener,
     mut stop: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
+    let config = Arc::clone(&gateway.live.table().config);
+    if let Err(error) = gateway.purses.recall(&config, &gateway.store, gateway.clock.now()).await {
+        tracing::warn!(%error, "what copies have cost today is not known; their money is counted from 0");
+    }
     let mut background = JoinSet::new();
     background.spawn(flush_regularly(Arc::clone(gateway), stop.clone()));
     background.spawn(shadow::run(Arc::clone(gateway), stop.clone()));

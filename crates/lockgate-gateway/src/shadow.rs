@@ -85,14 +85,6 @@ struct Lane {
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
     running: usize,
-    spent: Spent,
-}
-
-/// Money spent in one UTC day.
-#[derive(Debug, Default)]
-struct Spent {
-    day: i64,
-    nano_usd: u64,
 }
 
 impl Planned {
@@ -178,30 +170,6 @@ impl Shadows {
     fn ended(&self, feature: &FeatureName) {
         if let Some(lane) = self.lanes().get_mut(feature) {
             lane.running = lane.running.saturating_sub(1);
-        }
-    }
-
-    /// Sets money aside for a copy; `false` when the day's is spent.
-    pub(crate) fn reserve(&self, feature: &Feature, day: i64, nano_usd: u64) -> bool {
-        let daily_nano_usd = (feature.shadow.daily_usd * 1e9) as u64;
-        let mut lanes = self.lanes();
-        let spent = &mut lanes.entry(feature.name.clone()).or_default().spent;
-        if spent.day != day {
-            *spent = Spent { day, nano_usd: 0 };
-        }
-        let after = spent.nano_usd.saturating_add(nano_usd);
-        if after > daily_nano_usd {
-            return false;
-        }
-        spent.nano_usd = after;
-        true
-    }
-
-    /// Replaces what was set aside by what it came to.
-    pub(crate) fn settle(&self, feature: &FeatureName, reserved_nano_usd: u64, nano_usd: u64) {
-        if let Some(lane) = self.lanes().get_mut(feature) {
-            let spent = &mut lane.spent.nano_usd;
-            *spent = spent.saturating_sub(reserved_nano_usd).saturating_add(nano_usd);
         }
     }
 

@@ -1,10 +1,11 @@
 //! `lockgate serve`: runs until told to stop, and follows its configuration file.
 //!
-//! A changed file is put in force whole or not at all: every problem is logged, and the old configuration stays. Told to
-//! stop, it finishes what is under way within the configured drain time; told twice, it ends at once.
+//! A changed file, the configuration itself or a prompt or secret that it reads beside it, is put in force whole or not at
+//! all: every problem is logged, and the old configuration stays. Told to stop, it finishes what is under way within the configured drain time; told twice, it ends at once.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -19,8 +20,15 @@ use crate::complaint::{Complaint, with_causes};
 use crate::environment;
 use crate::instance::Instance;
 
-/// How often it is looked whether the configuration file has changed.
+/// How often it is looked whether a file has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// The configuration file and those it reads beside it, as they were when last looked at.
+struct Watched<'f> {
+    file: &'f Path,
+    beside: BTreeSet<PathBuf>,
+    seen: Vec<Option<SystemTime>>,
+}
 
 /// What asks a server to do something.
 struct Signals {
@@ -44,6 +52,7 @@ pub async fn run(file: &Path) -> Result<ExitCode, Complaint> {
         )
     })?;
     warn(&loaded.warnings, file);
+    let mut watched = Watched::new(file, loaded.files);
     let mut instance = Instance::start(loaded.config, Clock::System).await?;
     tracing::info!(
         clients = %format_args!("http://{}", instance.listen),
@@ -53,7 +62,7 @@ pub async fn run(file: &Path) -> Result<ExitCode, Complaint> {
     let controller = Arc::clone(&instance.controller);
     let ended = tokio::select! {
         complaint = instance.broken() => Some(complaint),
-        () = follow(file, &controller, &mut signals) => None,
+        () = follow(&mut watched, &controller, &mut signals) => None,
     };
     tracing::info!("stopping: no new calls, finishing those under way");
     let stopped = tokio::select! {
@@ -72,26 +81,49 @@ pub async fn run(file: &Path) -> Result<ExitCode, Complaint> {
     }
 }
 
-/// Reloads on SIGHUP and when the file changes; returns when told to stop.
-async fn follow(file: &Path, controller: &Controller, signals: &mut Signals) {
-    let mut seen = changed_at(file);
+/// Reloads on SIGHUP and when a file changes; returns when told to stop.
+async fn follow(watched: &mut Watched<'_>, controller: &Controller, signals: &mut Signals) {
     let mut looks = tokio::time::interval(LOOK_EVERY);
     loop {
         tokio::select! {
             () = told_to_stop(&mut signals.terminate, &mut signals.interrupt) => return,
             _ = signals.hang_up.recv() => {
-                seen = changed_at(file);
-                reload(file, controller).await;
+                watched.has_changed();
+                reload(watched, controller).await;
             }
             _ = looks.tick() => {
-                let now = changed_at(file);
-                // A file that is away for a moment is being replaced: the next look finds the new one.
-                if now.is_some() && now != seen {
-                    seen = now;
-                    reload(file, controller).await;
+                if watched.has_changed() {
+                    reload(watched, controller).await;
                 }
             }
         }
+    }
+}
+
+impl<'f> Watched<'f> {
+    fn new(file: &'f Path, beside: BTreeSet<PathBuf>) -> Self {
+        let mut watched = Self { file, beside, seen: Vec::new() };
+        watched.seen = watched.times();
+        watched
+    }
+
+    /// Whether a file is another one than at the last look. One that is away for a moment is being replaced: the look that
+    /// finds the new one tells.
+    fn has_changed(&mut self) -> bool {
+        let times = self.times();
+        let mut has_changed = false;
+        for (now, seen) in times.into_iter().zip(&mut self.seen) {
+            if now.is_some() && now != *seen {
+                *seen = now;
+                has_changed = true;
+            }
+        }
+        has_changed
+    }
+
+    fn times(&self) -> Vec<Option<SystemTime>> {
+        let changed_at = |file: &Path| std::fs::metadata(file).and_then(|metadata| metadata.modified()).ok();
+        std::iter::once(self.file).chain(self.beside.iter().map(PathBuf::as_path)).map(changed_at).collect()
     }
 }
 
@@ -102,7 +134,8 @@ async fn told_to_stop(terminate: &mut Signal, interrupt: &mut Signal) {
     }
 }
 
-async fn reload(file: &Path, controller: &Controller) {
+async fn reload(watched: &mut Watched<'_>, controller: &Controller) {
+    let file = watched.file;
     let loaded = match lockgate_config::load(file, &environment::variable) {
         Ok(loaded) => loaded,
         Err(problems) => {
@@ -114,6 +147,7 @@ async fn reload(file: &Path, controller: &Controller) {
         }
     };
     warn(&loaded.warnings, file);
+    *watched = Watched::new(file, loaded.files);
     match controller.reload(loaded.config).await {
         Ok(()) => tracing::info!(file = %file.display(), "the changed configuration is in force"),
         Err(refused) => {
@@ -127,10 +161,6 @@ fn warn(warnings: &[Problem], file: &Path) {
     for warning in warnings {
         tracing::warn!("{}", warning.display(Some(file)));
     }
-}
-
-fn changed_at(file: &Path) -> Option<SystemTime> {
-    std::fs::metadata(file).and_then(|metadata| metadata.modified()).ok()
 }
 
 /// `LOCKGATE_LOG` says what is logged, as in `info,lockgate_gateway=debug`.

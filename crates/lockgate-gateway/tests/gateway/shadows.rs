@@ -4,6 +4,7 @@ use lockgate_config::value::{Config, ShadowBounds};
 use lockgate_core::name::FeatureName;
 use lockgate_core::signal::{Arm, Signal};
 use lockgate_core::sums::Sum;
+use lockgate_store::Store;
 
 use crate::target::{PATIENCE, TestTarget};
 use crate::world::*;
@@ -18,11 +19,15 @@ struct Pair {
 }
 
 async fn pair(change: impl FnOnce(&mut ShadowBounds)) -> Pair {
+    pair_on(Store::in_memory().await.unwrap(), change).await
+}
+
+async fn pair_on(store: Store, change: impl FnOnce(&mut ShadowBounds)) -> Pair {
     let (stable, candidate) = (TestTarget::start().await, TestTarget::start().await);
     let versions =
         vec![version("v1", vec![chat("a", &stable.url)]), version("v2", vec![chat("b", &candidate.url)])];
     let config = with_bounds(config(versions), change);
-    let world = World::start_with(config, |table| shadow(table, "v2")).await;
+    let world = World::start_on(store, config, |table| shadow(table, "v2")).await;
     Pair { stable, candidate, world }
 }
 
@@ -165,6 +170,30 @@ async fn copies_beyond_the_days_money_are_dropped_and_counted() {
     pair.serve(CALL).await;
     pair.candidate.next().await.say(200, OTHER);
     pair.world.until_rate("v2", Arm::Shadow, Signal::Coverage, (2, 3)).await;
+    pair.world.stop().await;
+}
+
+#[tokio::test]
+async fn a_restart_does_not_open_the_purse_anew() {
+    // What is set aside for a copy fits, but not beside what the first one came to.
+    let bounds = |bounds: &mut ShadowBounds| bounds.daily_usd = 0.1021;
+    let dear = OTHER.replace("\"prompt_tokens\":3", "\"prompt_tokens\":1000");
+    let store = Store::in_memory().await.unwrap();
+    let mut pair = pair_on(store.clone(), bounds).await;
+    pair.serve(CALL).await;
+    pair.candidate.next().await.say(200, dear);
+    pair.world.until_rate("v2", Arm::Shadow, Signal::Coverage, (1, 1)).await;
+    pair.world.stop().await;
+
+    let mut pair = pair_on(store, bounds).await;
+    pair.serve(CALL).await;
+    within(async {
+        while pair.world.gateway.counts().shadows_unpaid != 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(pair.candidate.is_idle());
     pair.world.stop().await;
 }
 

@@ -65,11 +65,15 @@ impl World {
 
     /// Starts with a table that the test has changed.
     pub async fn start_with(config: Config, change: impl FnOnce(&mut Table)) -> Self {
+        Self::start_on(Store::in_memory().await.unwrap(), config, change).await
+    }
+
+    /// Starts on a store that an earlier process has written to.
+    pub async fn start_on(store: Store, config: Config, change: impl FnOnce(&mut Table)) -> Self {
         let config = Arc::new(config);
         let mut table = Table::new(Arc::clone(&config), &HashMap::new());
         change(&mut table);
         let live = Arc::new(Live::new(table));
-        let store = Store::in_memory().await.unwrap();
         let clock = Clock::manual(jiff::Timestamp::from_second(START).unwrap());
         let writer = Writer { replica: "test".into(), incarnation: 1 };
         let gateway = Gateway::new(Arc::clone(&live), store.clone(), clock, writer);

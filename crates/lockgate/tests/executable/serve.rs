@@ -98,7 +98,37 @@ async fn no_call_that_begins_after_a_kill_meets_the_candidate() {
     let provider = provider().await;
     let server = Server::start(&directory(), &yaml(&provider)).await;
     to_half(&server).await;
+    check_none_begins_on(&server, "v2", &["kill", FEATURE, "--why", "a test"]).await;
 
+    // Released, the rollout waits to be resumed; sent to the rules, everybody gets the deterministic answer.
+    server.json(&["revive", FEATURE]).await;
+    assert_eq!(server.json(&["rollout", "status", FEATURE]).await["state"], "paused");
+    server.json(&["kill", FEATURE, "--to", "rules"]).await;
+    let answered = Caller::connect(server.clients).await.ask("somebody").await;
+    assert!(answered.body.contains("short of hands"), "{answered:?}");
+    provider.stop().await;
+}
+
+#[tokio::test]
+async fn no_call_that_begins_after_a_rollback_meets_the_candidate() {
+    let provider = provider().await;
+    let server = Server::start(&directory(), &yaml(&provider)).await;
+    to_half(&server).await;
+    check_none_begins_on(&server, "v2", &["rollout", "rollback", FEATURE, "--why", "a test"]).await;
+    provider.stop().await;
+}
+
+#[tokio::test]
+async fn no_call_that_begins_after_a_flip_meets_the_old_version_there_and_back() {
+    let provider = provider().await;
+    let server = Server::start(&directory(), &yaml(&provider)).await;
+    check_none_begins_on(&server, "v1", &["flip", FEATURE, "--to", "v2"]).await;
+    check_none_begins_on(&server, "v2", &["flip", FEATURE, "--why", "back"]).await;
+    provider.stop().await;
+}
+
+/// Gives a command under load and checks that no call begun after it returned is answered by a version.
+async fn check_none_begins_on(server: &Server, version: &'static str, command: &[&str]) {
     let returned = Arc::new(AtomicBool::new(false));
     let stop = Arc::new(AtomicBool::new(false));
     let [before, after, wrong] = [(); 3].map(|()| Arc::new(AtomicU64::new(0)));
@@ -115,34 +145,26 @@ async fn no_call_that_begins_after_a_kill_meets_the_candidate() {
                 let began_after = returned.load(Ordering::SeqCst);
                 let answered = caller.ask(&format!("user-{worker}-{user}")).await;
                 assert_eq!(answered.status, 200);
-                let is_candidate = answered.arm == "candidate";
+                let is_wrong = u64::from(answered.version == version);
                 match began_after {
                     true => {
                         after.fetch_add(1, Ordering::SeqCst);
-                        wrong.fetch_add(u64::from(is_candidate), Ordering::SeqCst);
+                        wrong.fetch_add(is_wrong, Ordering::SeqCst);
                     }
                     false => {
-                        before.fetch_add(u64::from(is_candidate), Ordering::SeqCst);
+                        before.fetch_add(is_wrong, Ordering::SeqCst);
                     }
                 }
             }
         });
     }
     wait_for(|| before.load(Ordering::SeqCst) >= 20).await;
-    server.json(&["kill", FEATURE, "--why", "a test"]).await;
+    server.json(command).await;
     returned.store(true, Ordering::SeqCst);
     wait_for(|| after.load(Ordering::SeqCst) >= 300).await;
     stop.store(true, Ordering::SeqCst);
     load.join_all().await;
-    assert_eq!(wrong.load(Ordering::SeqCst), 0);
-
-    // Released, the rollout waits to be resumed; sent to the rules, everybody gets the deterministic answer.
-    server.json(&["revive", FEATURE]).await;
-    assert_eq!(server.json(&["rollout", "status", FEATURE]).await["state"], "paused");
-    server.json(&["kill", FEATURE, "--to", "rules"]).await;
-    let answered = Caller::connect(server.clients).await.ask("somebody").await;
-    assert!(answered.body.contains("short of hands"), "{answered:?}");
-    provider.stop().await;
+    assert_eq!(wrong.load(Ordering::SeqCst), 0, "{command:?}");
 }
 
 async fn wait_for(is_so: impl Fn() -> bool) {
@@ -210,5 +232,22 @@ async fn a_terminated_process_exits_0_and_a_changed_file_is_followed_whole_or_no
     server.has_said("is in force").await;
     assert!(stdout(&server.lockgate(&["rollout", "list"]).await).contains("other"));
     assert!(server.terminate().await.success());
+    provider.stop().await;
+}
+
+#[tokio::test]
+async fn a_changed_prompt_is_followed_like_a_changed_configuration() {
+    let provider = provider().await;
+    let directory = directory();
+    let prompt = directory.join("prompt.md");
+    std::fs::write(&prompt, "Be kind.").unwrap();
+    let text = yaml(&provider).replace("model: model-1 }", "model: model-1, system: prompt.md }");
+    let server = Server::start(&directory, &text).await;
+    let before = server.json(&["audit", "log"]).await["entries"].as_array().unwrap().len();
+    std::fs::write(&prompt, "Be kind and brief.").unwrap();
+    server.has_said("is in force").await;
+    let log = server.json(&["audit", "log"]).await;
+    let entries = log["entries"].as_array().unwrap();
+    assert_eq!((entries.len(), entries[before]["event"].as_str()), (before + 1, Some("stable_declared")));
     provider.stop().await;
 }
