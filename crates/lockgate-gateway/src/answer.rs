@@ -1,7 +1,7 @@
 //! Gets an answer: asks the version's tiers in order until one gives what can be used.
 //!
-//! A tier that cannot be reached, is too slow, breaks off before its first content, or answers with an error that is not the
-//! caller's own has failed, and the next one is asked. All tiers draw on the call's one deadline; a deterministic tier answers
+//! A tier that cannot be reached, is too slow, breaks off before its first chunk, or answers with an error that is not the
+//! caller's own has failed, and the next one is asked. A connection that is closed before any answer is made anew once. All tiers draw on the call's one deadline; a deterministic tier answers
 //! even when that has passed, because it takes no time. Once the first chunk of a stream is on its way to the client, nothing
 //! here can help any more: see `relay`.
 
@@ -51,6 +51,7 @@ pub(crate) async fn from_chain(
     observation: &mut Observation,
 ) -> Result<Answer, Failure> {
     let mut is_reassigned = false;
+    let mut is_asked_again = false;
     let mut index = assigned.first_tier;
     loop {
         let version = Arc::clone(&assigned.version);
@@ -62,20 +63,26 @@ pub(crate) async fn from_chain(
         }
         let Some(table) = assigned.held.start() else {
             // The version was withdrawn while its tier before was asked, and whoever withdrew it was told that no call starts
-            // on it any more. What is in force now answers; the outcome still belongs to the version first assigned.
+            // on it any more. What is in force now answers; the outcome still belongs to the version first assigned,
+            // but for the failures of the one that steps in. The headers tell that one, for it made the answer.
             if std::mem::replace(&mut is_reassigned, true) {
                 break;
             }
             let (table, feature) = (gateway.live.table(), assigned.feature.name.clone());
             *assigned = assign::version(table, &feature, caller, &question.id.to_string())?;
             if assigned.version.id != version.id {
+                observation.replaced();
                 index = assigned.first_tier;
             }
+            // The same version may go straight to its deterministic tier now.
+            index = index.max(assigned.first_tier);
             continue;
         };
         tried.attempts += 1;
         match tier::ask(&gateway.upstream, &gateway.clock, question, tier, index > 0, table).await {
             Ok(answer) => return Ok(Answer::new(answer, index, tier)),
+            // Most often a kept connection that the target was just closing: nothing was answered, so nothing is told twice.
+            Err(TargetError::NoAnswer { .. }) if !std::mem::replace(&mut is_asked_again, true) => {}
             Err(error) => {
                 observation.tier_failed(index, &error);
                 tried.note(error, index, tier);

@@ -42,6 +42,8 @@ struct Outcome {
     result: Result<AnswerSummary, Failed>,
     took: Duration,
     first_content: Option<Duration>,
+    /// Whether the provider may ask money for it: not for a connection that did not come about, nor for an error.
+    is_billed: bool,
 }
 
 enum Failed {
@@ -70,17 +72,21 @@ pub(crate) async fn make(gateway: &Gateway, waiting: Waiting) {
     let Some(tier) = version.chain.first() else { return };
     let price = price_of(&planned.feature, version.id.revision);
     let expected = price.nano_usd(planned.bytes.len() as u64 / BYTES_PER_TOKEN, TOKENS_OUT_EXPECTED);
-    if !gateway.purses.reserve(&planned.feature, gateway.clock.now(), expected) {
+    let reserved_at = gateway.clock.now();
+    if !gateway.purses.reserve(&planned.feature, reserved_at, expected) {
         return not_made(gateway, &waiting.slot, &drops.unpaid);
     }
     let mut coverage = Coverage { gateway, waiting: &waiting, compared: false };
     coverage.observe(&[Observed::Assigned]);
     let outcome = ask(gateway, &waiting, &version, table).await;
     coverage.record(&outcome, tier.price);
+    if !outcome.is_billed {
+        gateway.purses.settle(&planned.feature.name, reserved_at, expected, 0);
+    }
     let Ok(answer) = outcome.result else { return };
     if let Some(usage) = answer.usage {
         let cost = price.nano_usd(usage.prompt_tokens, usage.completion_tokens);
-        gateway.purses.settle(&planned.feature.name, expected, cost);
+        gateway.purses.settle(&planned.feature.name, reserved_at, expected, cost);
     }
     if let Some(agreement) = compare(planned, &answer, version.shadow_tools) {
         coverage.compared = true;
@@ -110,6 +116,9 @@ async fn ask(gateway: &Gateway, waiting: &Waiting, version: &Version, table: Arc
     let body = Body::read(&planned.bytes).ok();
     let mut headers = planned.headers.clone();
     headers.insert(SHADOW, HeaderValue::from_static("true"));
+    // They name the user's own call; under the same name a provider would answer the copy from what it kept of that one.
+    headers.remove("idempotency-key");
+    headers.remove("x-client-request-id");
     let question = Question {
         id: planned.request_id,
         surface: planned.surface,
@@ -125,9 +134,11 @@ async fn ask(gateway: &Gateway, waiting: &Waiting, version: &Version, table: Arc
         kept_bytes_max: planned.kept_bytes_max,
     };
     let Some(tier) = version.chain.first() else {
-        return Outcome { result: Err(Failed::Wrong), took: Duration::ZERO, first_content };
+        return Outcome { result: Err(Failed::Wrong), took: Duration::ZERO, first_content, is_billed: false };
     };
     let asked = tier::ask(&gateway.upstream, &gateway.clock, &question, tier, false, table).await;
+    // What was given up may go on at the provider's, and be billed.
+    let is_billed = asked.as_ref().map_or_else(TargetError::is_timeout, |_| true);
     let result = match asked {
         Ok(answer) => {
             let mut on_content = || first_content = Some(started.elapsed());
@@ -138,7 +149,7 @@ async fn ask(gateway: &Gateway, waiting: &Waiting, version: &Version, table: Arc
         }
         Err(error) => Err(failed(&error)),
     };
-    Outcome { result, took: started.elapsed(), first_content }
+    Outcome { result, took: started.elapsed(), first_content, is_billed }
 }
 
 fn failed(error: &TargetError) -> Failed {

@@ -9,7 +9,8 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use lockgate_config::duration;
 use lockgate_config::value::{Client, Config};
-use lockgate_core::name::FeatureName;
+use lockgate_core::name::{FeatureName, RequestId};
+use lockgate_core::signal::Signal;
 use lockgate_store::row::{About, Answer, FeedbackOutcome, FeedbackRow};
 use lockgate_wire::body::BodyError;
 use lockgate_wire::error::Failure;
@@ -102,7 +103,7 @@ async fn take(
         segment: answer.segment.clone(),
     };
     let row = FeedbackRow {
-        idempotency_key: idempotency_key(&piece, client, &about, name)?,
+        idempotency_key: idempotency_key(&piece, client, answer.request_id, &signal)?,
         ts: now,
         request_id: answer.request_id,
         signal: signal.clone(),
@@ -163,24 +164,19 @@ fn check_moment(piece: &Map<String, Value>) -> Result<(), Failure> {
     moment.map(|_| ()).map_err(|_| invalid("ts", "it is not an RFC 3339 time such as `2026-01-31T12:00:00Z`"))
 }
 
-/// What makes two pieces the same one: the sender's own key, else what it is about and its name.
+/// What makes two pieces the same one: the sender's own key, else the call that it is about, however it was named, and the
+/// signal.
 fn idempotency_key(
     piece: &Map<String, Value>,
     client: Option<&Client>,
-    about: &About,
-    name: &str,
+    request_id: RequestId,
+    signal: &Signal,
 ) -> Result<String, Failure> {
     if let Some(id) = optional(piece, "id")? {
         // Two clients may number their feedback alike.
         return Ok(format!("id/{}/{id}", client.map_or("", |client| &client.name)));
     }
-    Ok(match about {
-        About::Request(id) => format!("request/{id}/{name}"),
-        About::Answer(id) => format!("answer/{id}/{name}"),
-        About::Session { session, feature } => {
-            format!("session/{}/{session}/{name}", feature.as_ref().map_or("", FeatureName::as_str))
-        }
-    })
+    Ok(format!("request/{request_id}/{signal}"))
 }
 
 fn unknown(about: &About, config: &Config) -> Failure {

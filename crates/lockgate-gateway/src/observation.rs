@@ -23,7 +23,7 @@ use crate::record::{Observed, Slot, Subject};
 use crate::shadow;
 use crate::upstream::TargetError;
 
-/// One call under way. Dropped without an end, it counts as cancelled.
+/// One call under way. Dropped without an end, it counts as cancelled, or as an error if the version had failed by then.
 #[derive(Debug)]
 pub(crate) struct Observation {
     gateway: Arc<Gateway>,
@@ -34,6 +34,8 @@ pub(crate) struct Observation {
     deadline: Instant,
     answer: Answer,
     first_tier: FirstTier,
+    /// Whether another version answers instead, because this one was withdrawn; how that one does is not this one's.
+    is_replaced: bool,
     has_content: bool,
     /// The copy to be made when the answer is complete.
     shadow: Option<Box<shadow::Planned>>,
@@ -43,6 +45,8 @@ pub(crate) struct Observation {
 /// How the version's own first tier did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FirstTier {
+    /// Never asked: a kill switch sends callers past it, to fixed answers that say nothing about the version.
+    PassedOver,
     Sound,
     Failed,
     TimedOut,
@@ -55,7 +59,8 @@ pub(crate) enum End {
     Answered { usage: Option<Usage>, cost_nano_usd: Option<u64> },
     /// No answer, or one that broke off.
     Failed,
-    /// The target says that the caller asked for what cannot be. No error of the version's, but counted apart.
+    /// The target says that the caller asked for what cannot be. No error of the version's, but counted apart, unless the
+    /// version's own first tier had failed before it and a lower one says so.
     CallersFault,
 }
 
@@ -101,7 +106,8 @@ impl Observation {
             arrived: arrival.at,
             deadline: arrival.deadline,
             answer,
-            first_tier: FirstTier::Sound,
+            first_tier: if assigned.first_tier > 0 { FirstTier::PassedOver } else { FirstTier::Sound },
+            is_replaced: false,
             has_content: false,
             shadow: None,
             has_ended: false,
@@ -111,8 +117,13 @@ impl Observation {
     /// A tier gave no usable answer. It is the version's error when it was the version's own first tier.
     pub(crate) fn tier_failed(&mut self, tier: usize, error: &TargetError) {
         if tier == 0 {
-            self.first_tier = if error.is_timeout() { FirstTier::TimedOut } else { FirstTier::Failed };
+            self.fails(if error.is_timeout() { FirstTier::TimedOut } else { FirstTier::Failed });
         }
+    }
+
+    /// The version was withdrawn, and from here on another one is asked.
+    pub(crate) fn replaced(&mut self) {
+        self.is_replaced = true;
     }
 
     /// A tier answers.
@@ -155,12 +166,18 @@ impl Observation {
 
     /// An answer that was being told broke off. That is the version's error, whichever tier told it.
     pub(crate) fn broke_off(&mut self) {
-        self.first_tier = FirstTier::Failed;
+        self.fails(FirstTier::Failed);
     }
 
     /// An answer that was being told did not go on. That is the version's error, whichever tier told it.
     pub(crate) fn fell_silent(&mut self) {
-        self.first_tier = FirstTier::TimedOut;
+        self.fails(FirstTier::TimedOut);
+    }
+
+    fn fails(&mut self, how: FirstTier) {
+        if !self.is_replaced {
+            self.first_tier = how;
+        }
     }
 
     /// When the call's time runs out.
@@ -173,18 +190,14 @@ impl Observation {
         self.has_ended = true;
         self.answer.status = status;
         let is_fallback = self.answer.tier.is_some_and(|tier| tier > 0);
-        let finished = Observed::Finished {
-            error: self.first_tier != FirstTier::Sound,
-            timeout: self.first_tier == FirstTier::TimedOut,
-            fallback: is_fallback && matches!(end, End::Answered { .. }),
-        };
+        let finished = self.finished(is_fallback && matches!(end, End::Answered { .. }));
         match end {
-            End::CallersFault => self.count(&[Observed::Rejected]),
-            End::Failed if self.first_tier == FirstTier::TimedOut => {
+            End::CallersFault if !self.has_failed() => self.count(&[Observed::Rejected]),
+            End::Failed | End::CallersFault if self.first_tier == FirstTier::TimedOut => {
                 self.count(&[finished, Observed::Latency(never())]);
             }
             // How fast a failure came says nothing about how fast answers are.
-            End::Failed => self.count(&[finished]),
+            End::Failed | End::CallersFault => self.count(&[finished]),
             End::Answered { usage, cost_nano_usd } => {
                 self.count(&[finished, Observed::Latency(level(self.arrived.elapsed()))]);
                 if let Some(Usage { prompt_tokens, completion_tokens, .. }) = usage {
@@ -201,7 +214,20 @@ impl Observation {
         self.gateway.answers.note(self.answer.clone());
     }
 
+    /// Whether the version's own first tier let the call down, whatever came of it afterwards.
+    fn has_failed(&self) -> bool {
+        matches!(self.first_tier, FirstTier::Failed | FirstTier::TimedOut)
+    }
+
+    fn finished(&self, fallback: bool) -> Observed {
+        let timeout = self.first_tier == FirstTier::TimedOut;
+        Observed::Finished { error: self.has_failed(), timeout, fallback }
+    }
+
     fn count(&self, observed: &[Observed]) {
+        if self.first_tier == FirstTier::PassedOver {
+            return;
+        }
         self.slot.observe(self.gateway.clock.now(), self.bucket, observed);
     }
 }
@@ -211,12 +237,15 @@ impl Drop for Observation {
         if self.has_ended {
             return;
         }
+        // Where the first tier had failed, the call is the version's error and finished with it, like any other. It is counted
+        // so and not as cancelled, for a call is one or the other and both would count it twice.
+        let left = if self.has_failed() { self.finished(false) } else { Observed::Cancelled };
         // A client that waited for content in vain waited longer than any limit; one that left in the middle of an answer
         // says nothing about how long the rest would have taken.
         if self.has_content {
-            self.count(&[Observed::Cancelled]);
+            self.count(&[left]);
         } else {
-            self.count(&[Observed::Cancelled, Observed::Latency(never())]);
+            self.count(&[left, Observed::Latency(never())]);
         }
         self.answer.status = CLIENT_LEFT;
         self.gateway.answers.note(self.answer.clone());

@@ -46,9 +46,18 @@ impl Purses {
         true
     }
 
-    /// Replaces what was set aside by what it came to.
-    pub(crate) fn settle(&self, feature: &FeatureName, reserved_nano_usd: u64, nano_usd: u64) {
-        if let Some(Spent { nano_usd: spent, .. }) = self.lock().get_mut(feature) {
+    /// Replaces what was set aside at a moment by what it came to. If a new day's spending has begun since, there is nothing
+    /// to replace: the day in which it was set aside has paid for it.
+    pub(crate) fn settle(
+        &self,
+        feature: &FeatureName,
+        reserved_at: Timestamp,
+        reserved_nano_usd: u64,
+        nano_usd: u64,
+    ) {
+        if let Some(Spent { day, nano_usd: spent }) = self.lock().get_mut(feature)
+            && *day == day_of(reserved_at)
+        {
             *spent = spent.saturating_sub(reserved_nano_usd).saturating_add(nano_usd);
         }
     }

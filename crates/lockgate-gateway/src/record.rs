@@ -7,6 +7,7 @@
 mod counters;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ pub(crate) struct Subject {
 #[derive(Debug)]
 pub(crate) struct Slot {
     subject: Subject,
+    given_until: Arc<GivenUntil>,
     buckets: Mutex<Buckets>,
 }
 
@@ -64,6 +66,12 @@ struct Open {
     is_dirty: bool,
 }
 
+/// The start of the earliest bucket that may still be open, which only moves forwards. Those before it were given to the store
+/// whole: if one were opened again, by a call that looked at the clock just before the flush or by a clock that was set back,
+/// it would begin from nothing, and of two sums of one bucket the store keeps the greater.
+#[derive(Debug)]
+struct GivenUntil(AtomicI64);
+
 /// A row as the store takes it.
 type Row = (BucketStart, SumKey, Sum);
 
@@ -72,6 +80,8 @@ type Row = (BucketStart, SumKey, Sum);
 pub(crate) struct Recorder {
     slots: RwLock<HashMap<Subject, Arc<Slot>>>,
     pending: Mutex<VecDeque<Row>>,
+    /// Here and not in the slots alone, because a slot may be forgotten and made again.
+    given_until: Arc<GivenUntil>,
     pub(crate) segments_folded: Counter,
     pub(crate) sums_dropped: Counter,
 }
@@ -91,7 +101,8 @@ impl Recorder {
             folded(subject)
         };
         let slot = slots.entry(subject).or_insert_with_key(|subject| {
-            Arc::new(Slot { subject: subject.clone(), buckets: Mutex::default() })
+            let given_until = Arc::clone(&self.given_until);
+            Arc::new(Slot { subject: subject.clone(), given_until, buckets: Mutex::default() })
         });
         Arc::clone(slot)
     }
@@ -115,7 +126,7 @@ impl Recorder {
                 self.forget(closed);
                 self.sums_dropped.add(closed as u64);
             }
-            Err(_) => self.mark_open_as_dirty(),
+            Err(_) => self.mark_as_dirty(),
         }
         result
     }
@@ -126,6 +137,7 @@ impl Recorder {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         let mut open = Vec::new();
+        self.given_until.advance(bucket);
         slots.retain(|_, slot| {
             self.sums_dropped.add(slot.take_closed(bucket, &mut pending));
             slot.copy_open(&mut open);
@@ -143,10 +155,13 @@ impl Recorder {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).drain(..closed);
     }
 
-    fn mark_open_as_dirty(&self) {
+    /// What was open when the store was asked may have ended since.
+    fn mark_as_dirty(&self) {
         for slot in self.slots.read().unwrap_or_else(PoisonError::into_inner).values() {
-            if let Some(open) = &mut slot.lock().open {
-                open.is_dirty = true;
+            let mut buckets = slot.lock();
+            let Buckets { open, closed, .. } = &mut *buckets;
+            for bucket in closed.iter_mut().chain(open) {
+                bucket.is_dirty = true;
             }
         }
     }
@@ -159,11 +174,12 @@ fn folded(subject: Subject) -> Subject {
 }
 
 impl Slot {
-    /// Counts what happened at a moment, in the bucket of that moment.
+    /// Counts what happened at a moment, in the bucket of that moment or, if that was given away, in the earliest after it.
     pub(crate) fn observe(&self, moment: Timestamp, width: Duration, observed: &[Observed]) {
         let start = bucket_at(moment, width);
         let mut buckets = self.lock();
-        let open = buckets.open_at(start);
+        // Read under the lock, which a flush takes after it has moved it.
+        let open = buckets.open_at(start.max(self.given_until.start()));
         open.is_dirty = true;
         for one in observed {
             open.counters.add(*one);
@@ -199,6 +215,22 @@ impl Slot {
     }
 }
 
+impl GivenUntil {
+    fn advance(&self, start: BucketStart) {
+        self.0.fetch_max(start.0, Ordering::Relaxed);
+    }
+
+    fn start(&self) -> BucketStart {
+        BucketStart(self.0.load(Ordering::Relaxed))
+    }
+}
+
+impl Default for GivenUntil {
+    fn default() -> Self {
+        Self(AtomicI64::new(i64::MIN))
+    }
+}
+
 /// The bucket of a moment. A width of under a millisecond cannot be configured; it would count as one.
 pub(crate) fn bucket_at(moment: Timestamp, width: Duration) -> BucketStart {
     let width_ms = i64::try_from(width.as_millis()).unwrap_or(i64::MAX).max(1);
@@ -207,7 +239,7 @@ pub(crate) fn bucket_at(moment: Timestamp, width: Duration) -> BucketStart {
 
 impl Buckets {
     /// The open bucket, which becomes the one that starts at `start` if that is later. A moment before the open bucket (the
-    /// clock was set back) is counted in the open one: a bucket that was given to the store whole is never opened again.
+    /// clock was set back) is counted in the open one.
     fn open_at(&mut self, start: BucketStart) -> &mut Open {
         if let Some(ended) = self.open.take_if(|open| open.start < start) {
             if self.closed.len() >= CLOSED_MAX {

@@ -35,6 +35,7 @@ pub(crate) struct BrokenOff;
 /// An answer that is there as a whole.
 #[derive(Debug)]
 pub(crate) struct WholeBody {
+    /// `None` once taken, and from the start when there is nothing to take: nobody asks for an empty body.
     bytes: Option<Bytes>,
     /// Told when the bytes have been taken.
     ending: Option<(Observation, u16, End)>,
@@ -77,7 +78,7 @@ pub(crate) fn to_client(answer: Answer, mut observation: Observation) -> Respons
                 headers::put(headers, COST, usd(cost));
             }
             let ending = Some((observation, head.status.as_u16(), end));
-            AnswerBody::Whole(Box::new(WholeBody { bytes: Some(bytes), ending }))
+            AnswerBody::Whole(Box::new(WholeBody { bytes: (!bytes.is_empty()).then_some(bytes), ending }))
         }
         Told::Long { start, rest, idle } => {
             let record = Record { observation, status: head.status.as_u16(), price, failed };

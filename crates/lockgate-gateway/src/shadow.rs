@@ -29,7 +29,8 @@ use crate::record::{Observed, Slot, Subject};
 use crate::serve::stopped;
 use crate::tier::Question;
 
-/// Most bytes of requests that wait in one feature's queue: some hundred long conversations, or one photo album.
+/// Most bytes that wait in one feature's queue, requests and what stable answered to them: some hundred long conversations, or
+/// one photo album.
 const WAITING_BYTES_MAX: usize = 64 << 20;
 /// Most pairs kept between two flushes; a person reads a dozen.
 const SAMPLES_MAX: usize = 100;
@@ -107,6 +108,16 @@ impl Planned {
             stable: None,
         }
     }
+
+    /// The bytes that it holds while it waits. An answer may be as long as is kept of one, and longer than its request.
+    fn weight(&self) -> usize {
+        self.bytes.len() + self.stable.as_deref().map_or(0, weight)
+    }
+}
+
+fn weight(answer: &AnswerSummary) -> usize {
+    let calls = answer.tool_calls.iter().map(|call| call.id.len() + call.name.len() + call.arguments.len());
+    answer.text.len() + answer.refusal.as_ref().map_or(0, String::len) + calls.sum::<usize>()
 }
 
 /// An answer that is compared as the text that it is.
@@ -138,7 +149,7 @@ impl Shadows {
 
     /// Gives the copy back when there is no room.
     fn enqueue(&self, waiting: Waiting, bounds: &ShadowBounds) -> Option<Waiting> {
-        let bytes = waiting.planned.bytes.len();
+        let bytes = waiting.planned.weight();
         let mut lanes = self.lanes();
         let lane = lanes.entry(waiting.planned.feature.name.clone()).or_default();
         if lane.waiting.len() >= bounds.queue || lane.waiting_bytes + bytes > WAITING_BYTES_MAX {
@@ -159,7 +170,7 @@ impl Shadows {
                 && lane.running < first.planned.feature.shadow.concurrency
                 && let Some(waiting) = lane.waiting.pop_front()
             {
-                lane.waiting_bytes -= waiting.planned.bytes.len();
+                lane.waiting_bytes -= waiting.planned.weight();
                 lane.running += 1;
                 startable.push(waiting);
             }
@@ -240,3 +251,6 @@ impl Drop for Place {
         self.gateway.shadows.ended(&self.feature);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,6 +106,7 @@ pub(crate) async fn ask(
             table,
             deadline: question.deadline,
             kept_bytes_max: question.kept_bytes_max,
+            wants_events: question.surface == Surface::Chat && question.wants_stream,
         })
         .await?;
     judge(reply, question, tier, endpoint, asks_usage)
@@ -145,12 +146,15 @@ fn judge(
     let is_packed = head.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
     let is_chat = question.surface == Surface::Chat && !is_packed;
     let is_success = head.status.is_success();
+    if head.status.is_redirection() {
+        // Passed on, it would lead clients past the gateway.
+        return Err(TargetError::Redirect { target: target() });
+    }
     let told = match content {
         Content::Whole(bytes) => {
             let summary = (is_chat && is_success).then(|| Box::new(chat::read_plain(&bytes)));
-            if let Some(summary) = &summary
-                && (summary.is_unreadable || (summary.error.is_some() && !summary.has_content))
-            {
+            // A client that waits for events finds none in a plain answer, and takes it for an empty one.
+            if summary.as_deref().is_some_and(|summary| question.wants_stream || says_nothing(summary)) {
                 return Err(TargetError::Unusable { target: target() });
             }
             Told::Whole { bytes, summary }
@@ -160,7 +164,9 @@ fn judge(
             let mut reader = is_chat.then(|| Box::new(StreamReader::new(question.kept_bytes_max)));
             if let Some(reader) = &mut reader {
                 reader.push(&first);
-                if reader.error().is_some() && !reader.has_content() {
+                let says_nothing =
+                    says_nothing(reader.answer()) && (reader.is_done() || is_wrong(reader.answer()));
+                if says_nothing || !question.wants_stream {
                     return Err(TargetError::Unusable { target: target() });
                 }
             }
@@ -175,6 +181,15 @@ fn judge(
     } else {
         Err(TargetError::Status { target: target(), status, answer: Box::new(answer) })
     }
+}
+
+/// Whether an answer has neither content nor an end that somebody chose: not even an empty text was meant.
+fn says_nothing(answer: &AnswerSummary) -> bool {
+    !answer.has_content && (is_wrong(answer) || answer.finish_reason.is_none())
+}
+
+fn is_wrong(answer: &AnswerSummary) -> bool {
+    answer.is_unreadable || answer.error.is_some()
 }
 
 /// Whether a status says that the request itself cannot be answered, by this target or another. The other 4xx speak of keys,

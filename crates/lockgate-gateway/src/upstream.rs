@@ -72,6 +72,8 @@ pub(crate) enum TargetError {
     Status { target: TargetName, status: StatusCode, answer: Box<TierAnswer> },
     #[error("target `{target}` answered with what is no answer")]
     Unusable { target: TargetName },
+    #[error("target `{target}` sends callers on to another address; its `base_url` must be where it answers")]
+    Redirect { target: TargetName },
 }
 
 impl TargetError {
@@ -96,6 +98,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) deadline: Instant,
     /// Up to here a plain answer is read before it is passed on.
     pub(crate) kept_bytes_max: usize,
+    /// Whether events were asked for. Then what looks like events is taken for them, whatever the target calls it.
+    pub(crate) wants_events: bool,
 }
 
 /// A target's answer, of any status.
@@ -140,7 +144,7 @@ impl Upstream {
 
     /// Asks once.
     pub(crate) async fn ask(&self, asking: Asking<'_>) -> Result<Reply, TargetError> {
-        let Asking { target, endpoint, deadline, kept_bytes_max, .. } = asking;
+        let Asking { target, endpoint, deadline, kept_bytes_max, wants_events, .. } = asking;
         let (request, mut sent) = request(asking)?;
         let mut responding = std::pin::pin!(self.0.request(request));
         let broken = |source: hyper_util::client::legacy::Error| {
@@ -170,7 +174,7 @@ impl Upstream {
                 Some(response) => response,
                 None => responding.await.map_err(broken)?,
             };
-            read(response, target, kept_bytes_max).await
+            read(response, target, kept_bytes_max, wants_events).await
         };
         timeout_at(answer_by, answering)
             .await
@@ -214,9 +218,11 @@ async fn read(
     response: Response<Incoming>,
     target: &TargetName,
     kept_bytes_max: usize,
+    wants_events: bool,
 ) -> Result<Reply, TargetError> {
     let (head, mut body) = response.into_parts();
-    let is_stream = head.status.is_success() && is_stream(&head.headers);
+    let is_success = head.status.is_success();
+    let mut is_stream = is_success && is_stream(&head.headers);
     let mut chunks = VecDeque::new();
     let mut received_bytes = 0;
     loop {
@@ -228,6 +234,8 @@ async fn read(
             None => return Ok(Reply { head, content: Content::Whole(join(chunks, received_bytes)) }),
         };
         let Some(chunk) = frame.into_data().ok().filter(|chunk| !chunk.is_empty()) else { continue };
+        let is_first = chunks.is_empty();
+        is_stream |= is_first && is_success && wants_events && looks_like_events(&chunk);
         if is_stream {
             return Ok(Reply { head, content: Content::Stream { first: chunk, rest: body } });
         }
@@ -245,6 +253,12 @@ fn is_stream(headers: &HeaderMap) -> bool {
     ["text/event-stream", "application/x-ndjson"]
         .iter()
         .any(|stream| kind.get(..stream.len()).is_some_and(|start| start.eq_ignore_ascii_case(stream)))
+}
+
+/// Whether a body begins as a stream of events does. Some servers forget to say that it is one.
+fn looks_like_events(start: &[u8]) -> bool {
+    let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start();
+    [&b"data:"[..], b"event:", b"id:", b"retry:", b":"].iter().any(|field| start.starts_with(field))
 }
 
 fn join(mut chunks: VecDeque<Bytes>, bytes: usize) -> Bytes {

@@ -98,3 +98,38 @@ fn a_subject_without_calls_is_forgotten() {
     let slots = recorder.slots.read().unwrap();
     assert!(slots.len() == 1 && slots.contains_key(&subject("us")));
 }
+
+#[tokio::test]
+async fn a_bucket_that_ends_during_a_flush_that_fails_is_written_by_the_next() {
+    let (recorder, store) = (Recorder::default(), Store::in_memory().await.unwrap());
+    let slot = recorder.slot(subject("eu"));
+    slot.observe(at(1), WIDTH, &[ANSWERED]);
+    // What a flush does when the store is away, with a call that ends meanwhile.
+    recorder.gather(bucket_at(at(1), WIDTH));
+    slot.observe(at(11), WIDTH, &[TIMED_OUT]);
+    recorder.mark_as_dirty();
+    recorder.flush(&store, &writer(), bucket_at(at(11), WIDTH)).await.unwrap();
+    let rate = |hits| Sum::Rate { n: 1, hits };
+    assert_eq!(stored(&store, Signal::Error).await, [(0, rate(0)), (10_000, rate(1))]);
+}
+
+#[tokio::test]
+async fn a_bucket_that_was_given_away_whole_is_not_opened_again() {
+    for is_held in [true, false] {
+        let (recorder, store) = (Recorder::default(), Store::in_memory().await.unwrap());
+        let slot = recorder.slot(subject("eu"));
+        slot.observe(at(1), WIDTH, &[ANSWERED, ANSWERED]);
+        let held = is_held.then_some(slot);
+        recorder.flush(&store, &writer(), bucket_at(at(25), WIDTH)).await.unwrap();
+        assert_eq!(recorder.slots.read().unwrap().len(), usize::from(is_held));
+        // The clock has been set back, or a call looked at it just before the flush.
+        let slot = recorder.slot(subject("eu"));
+        slot.observe(at(5), WIDTH, &[TIMED_OUT]);
+        recorder.flush(&store, &writer(), bucket_at(at(5), WIDTH)).await.unwrap();
+        slot.observe(at(25), WIDTH, &[ANSWERED]);
+        drop((slot, held));
+        recorder.flush(&store, &writer(), bucket_at(at(35), WIDTH)).await.unwrap();
+        let rate = |hits| Sum::Rate { n: 2, hits };
+        assert_eq!(stored(&store, Signal::Error).await, [(0, rate(0)), (20_000, rate(1))]);
+    }
+}

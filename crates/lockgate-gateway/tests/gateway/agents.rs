@@ -70,3 +70,17 @@ async fn an_agent_that_fails_is_replaced_by_its_rules() {
     assert_eq!(got.json()["degraded"], true);
     world.stop().await;
 }
+
+#[tokio::test]
+async fn an_agent_that_has_nothing_to_say_has_answered() {
+    for status in [200, 204] {
+        let url = TestTarget::saying(status, "").await;
+        let world = world(&url).await;
+        let got = world.send(world.post("/agents/support-reply", "{}")).await;
+        assert_eq!((got.status.as_u16(), got.body.len()), (status, 0));
+        world.until_rate("v1", Arm::Stable, Signal::Error, (0, 1)).await;
+        assert_eq!(world.rate("v1", Arm::Stable, Signal::Cancelled).await, (0, 1));
+        assert_eq!(world.sum("v1", Arm::Stable, Signal::Latency).await.unwrap().n(), 1);
+        world.stop().await;
+    }
+}

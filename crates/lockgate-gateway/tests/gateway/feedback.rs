@@ -175,3 +175,25 @@ async fn a_list_is_taken_piece_by_piece() {
     assert_eq!(tell(&world, Value::Array(many)).await.status, 400);
     world.stop().await;
 }
+
+#[tokio::test]
+async fn feedback_counts_once_however_its_answer_is_named() {
+    let world = world().await;
+    let id = called(&world, "s-3").await;
+    let named = [
+        json!({"request_id": id, "name": "thumbs", "value": -1}),
+        json!({"answer_id": "chatcmpl-1", "name": "thumbs", "value": -1}),
+        json!({"session": "s-3", "name": "thumbs", "value": -1}),
+        json!({"session": "s-3", "feature": FEATURE, "name": "thumbs", "value": -1}),
+    ];
+    let got = tell(&world, json!(named)).await;
+    let statuses: Vec<_> = got.json().as_array().unwrap().iter().map(|told| told["status"].clone()).collect();
+    assert_eq!(statuses, ["counted", "duplicate", "duplicate", "duplicate"]);
+    // Another signal of the same answer is another matter, and so is the next answer of the session.
+    let other = json!({"session": "s-3", "name": "retried", "value": 1});
+    assert_eq!(tell(&world, other).await.json()["status"], "counted");
+    called(&world, "s-3").await;
+    assert_eq!(tell(&world, named[2].clone()).await.json()["status"], "counted");
+    assert_eq!(world.rate("v2", Arm::Candidate, Signal::ThumbsDown).await, (2, 2));
+    world.stop().await;
+}

@@ -14,3 +14,4 @@ mod shadows;
 mod streams;
 mod table;
 mod tiers;
+mod unusable;

@@ -174,6 +174,18 @@ async fn copies_beyond_the_days_money_are_dropped_and_counted() {
 }
 
 #[tokio::test]
+async fn a_copy_that_nobody_answered_costs_nothing() {
+    let mut pair = pair(|bounds| bounds.daily_usd = 0.15).await;
+    for copy in 1..4 {
+        pair.serve(CALL).await;
+        pair.candidate.next().await.say(503, "");
+        pair.world.until_rate("v2", Arm::Shadow, Signal::Error, (copy, copy)).await;
+    }
+    assert_eq!(pair.world.gateway.counts().shadows_unpaid, 0);
+    pair.world.stop().await;
+}
+
+#[tokio::test]
 async fn a_restart_does_not_open_the_purse_anew() {
     // What is set aside for a copy fits, but not beside what the first one came to.
     let bounds = |bounds: &mut ShadowBounds| bounds.daily_usd = 0.1021;
@@ -220,4 +232,22 @@ async fn stopping_does_not_wait_for_copies() {
     let started = std::time::Instant::now();
     pair.world.stop().await;
     assert!(started.elapsed() < PATIENCE / 2);
+}
+
+#[tokio::test]
+async fn what_was_set_aside_yesterday_is_not_given_back_today() {
+    let mut pair = pair(|bounds| bounds.daily_usd = 0.15).await;
+    pair.serve(CALL).await;
+    let of_yesterday = pair.candidate.next().await;
+    pair.world.clock.advance(std::time::Duration::from_secs(86_400));
+    pair.serve(CALL).await;
+    let of_today = pair.candidate.next().await;
+    of_yesterday.say(200, OTHER);
+    pair.world.until_rate("v2", Arm::Shadow, Signal::Coverage, (1, 1)).await;
+    // What today's copy set aside is still set aside, so there is no room for another.
+    pair.serve(CALL).await;
+    pair.world.until_rate("v2", Arm::Shadow, Signal::Coverage, (1, 2)).await;
+    assert_eq!(pair.world.gateway.counts().shadows_unpaid, 1);
+    drop(of_today);
+    pair.world.stop().await;
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use lockgate_config::live::Table;
+use lockgate_config::value::TargetKind;
 use lockgate_core::signal::{Arm, Signal};
 
 use crate::target::TestTarget;
@@ -100,5 +101,26 @@ async fn a_version_withdrawn_between_two_tiers_is_replaced_by_the_one_in_force()
     assert!(light.is_idle());
     // The failure belongs to the version that was assigned.
     world.until_rate("v2", Arm::Candidate, Signal::Error, (1, 1)).await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn the_version_that_steps_in_does_not_leave_its_own_failures_with_the_one_withdrawn() {
+    let mut candidate = TestTarget::start().await;
+    let mut slow = TestTarget::start().await;
+    let mut impatient = endpoint(&slow.url);
+    impatient.timeout = Duration::from_millis(50);
+    let stable = vec![tier("slow", TargetKind::OpenAi(impatient)), rules("desk")];
+    let withdrawn = vec![chat("b", &candidate.url), rules("desk")];
+    let versions = vec![version("v1", stable), version("v2", withdrawn)];
+    let world = World::start_with(config(versions), |table| canary(table, "v2", 1.0)).await;
+    let sending = world.sending(world.post("/v1/chat/completions", CALL));
+    let arrived = candidate.next().await;
+    world.live.publish(Table::new(world.config.clone(), &HashMap::new()));
+    arrived.say(500, "{}");
+    let _never_answered = slow.next().await;
+    assert_eq!(sending.await.unwrap().header("x-lockgate-target"), Some("desk"));
+    world.until_rate("v2", Arm::Candidate, Signal::Error, (1, 1)).await;
+    assert_eq!(world.rate("v2", Arm::Candidate, Signal::Timeout).await, (0, 1));
     world.stop().await;
 }

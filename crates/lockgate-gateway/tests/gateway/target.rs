@@ -91,6 +91,21 @@ impl Arrived {
         self.reply(response.body(Chunks::whole(body.into())).unwrap());
     }
 
+    /// Answers at once with something of a kind; of no kind when that is empty.
+    pub fn say_as(self, status: u16, kind: &str, body: impl Into<Bytes>) {
+        let kind: &[_] = if kind.is_empty() { &[] } else { &[("content-type", kind)] };
+        self.say_with(status, kind, body);
+    }
+
+    /// Answers at once with these headers.
+    pub fn say_with(self, status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) {
+        let mut response = Response::builder().status(status);
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        self.reply(response.body(Chunks::whole(body.into())).unwrap());
+    }
+
     pub fn reply(self, response: Response<Chunks>) {
         // Nobody listens when the gateway has left, which some tests are about.
         let _ = self.answer.send(response);

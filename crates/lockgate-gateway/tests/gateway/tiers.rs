@@ -109,20 +109,25 @@ async fn an_answer_that_breaks_off_before_its_first_content_is_replaced() {
     let mut big = TestTarget::start().await;
     let chain = vec![chat("big", &big.url), rules("desk")];
     let world = World::start(config(vec![version("v1", chain)])).await;
-
-    let sending = world.sending(world.post("/v1/chat/completions", CALL));
-    let (writing, chunks) = crate::target::Chunks::open();
-    let response = http::Response::builder().header("content-type", "application/json");
-    big.next().await.reply(response.body(chunks).unwrap());
-    writing.write("{\"id\":\"half");
-    writing.break_off();
-    assert_eq!(sending.await.unwrap().header("x-lockgate-target"), Some("desk"));
+    // Whether its head gets through before it breaks off is up to the socket; without it the target is asked once more.
+    tokio::spawn(async move {
+        while let Some(arrived) = big.try_next().await {
+            if arrived.text().contains("stream") {
+                arrived.stream().break_off();
+                continue;
+            }
+            let (writing, chunks) = crate::target::Chunks::open();
+            let response = http::Response::builder().header("content-type", "application/json");
+            arrived.reply(response.body(chunks).unwrap());
+            writing.write("{\"id\":\"half");
+            writing.break_off();
+        }
+    });
+    assert_eq!(world.call().await.header("x-lockgate-target"), Some("desk"));
 
     let stream =
         r#"{"model":"support-reply","stream":true,"messages":[{"role":"user","content":"a refund"}]}"#;
-    let sending = world.sending(world.post("/v1/chat/completions", stream));
-    big.next().await.stream().break_off();
-    let got = sending.await.unwrap();
+    let got = world.send(world.post("/v1/chat/completions", stream)).await;
     let text = std::str::from_utf8(&got.body).unwrap();
     assert!(text.contains("A refund is on its way.") && text.ends_with("data: [DONE]\n\n"), "{text}");
     assert_eq!(got.header("content-type"), Some("text/event-stream"));
@@ -181,5 +186,80 @@ async fn a_feature_without_rules_is_served_by_its_chain_when_killed_to_them() {
     })
     .await;
     assert_eq!(world.call().await.header("x-lockgate-target"), Some("big"));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_error_without_a_body_is_told_and_counted_as_one() {
+    for status in [500, 503, 429] {
+        let big = TestTarget::saying(status, "").await;
+        let world = World::start(config(vec![version("v1", vec![chat("big", &big)])])).await;
+        let got = world.call().await;
+        assert_eq!((got.status.as_u16(), got.body.len()), (status, 0));
+        world.until_rate("v1", Arm::Stable, Signal::Error, (1, 1)).await;
+        assert_eq!(world.rate("v1", Arm::Stable, Signal::Cancelled).await, (0, 1));
+        world.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_without_a_body_is_the_callers_mistake() {
+    let big = TestTarget::saying(400, "").await;
+    let world = World::start(config(vec![version("v1", vec![chat("big", &big)])])).await;
+    assert_eq!(world.call().await.status, 400);
+    world.until_rate("v1", Arm::Stable, Signal::Rejected, (1, 1)).await;
+    assert_eq!(world.rate("v1", Arm::Stable, Signal::Cancelled).await, (0, 0));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn fixed_answers_that_a_kill_asks_for_say_nothing_about_the_version() {
+    let big = TestTarget::start().await;
+    let chain = vec![chat("big", &big.url), rules("desk")];
+    let world = World::start_with(config(vec![version("v1", chain)]), |table| {
+        table.routes.get_mut(&FeatureName::new(FEATURE).unwrap()).unwrap().killed = Some(KillTo::Rules);
+    })
+    .await;
+    let got = world.call().await;
+    let id = got.header("x-lockgate-request-id").unwrap();
+    let about = lockgate_store::row::About::Request(id.parse().unwrap());
+    // The call's end is noted when its body has been taken, which is when it would be counted.
+    within(async {
+        while world.store.answer(&about).await.unwrap().is_none_or(|answer| answer.status != 200) {
+            world.gateway.flush().await;
+        }
+    })
+    .await;
+    assert_eq!(world.sum("v1", Arm::Stable, Signal::Assigned).await.unwrap().n(), 1);
+    for signal in [Signal::Error, Signal::Fallback, Signal::Cancelled, Signal::Latency] {
+        assert_eq!(world.sum("v1", Arm::Stable, signal).await, None);
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_lower_tiers_refusal_does_not_hide_that_the_first_one_failed() {
+    let big = TestTarget::saying(500, "{}").await;
+    let light = TestTarget::saying(400, "{}").await;
+    let chain = vec![chat("big", &big), chat("light", &light)];
+    let world = World::start(config(vec![version("v1", chain)])).await;
+    assert_eq!(world.call().await.status, 400);
+    world.until_rate("v1", Arm::Stable, Signal::Error, (1, 1)).await;
+    assert_eq!(world.rate("v1", Arm::Stable, Signal::Rejected).await, (0, 1));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_a_lower_tier_does_not_hide_that_the_first_one_failed() {
+    let big = TestTarget::saying(500, "{}").await;
+    let mut light = TestTarget::start().await;
+    let chain = vec![chat("big", &big), chat("light", &light.url)];
+    let world = World::start(config(vec![version("v1", chain)])).await;
+    let beginning = world.beginning(world.post("/v1/chat/completions", CALL));
+    let mut arrived = light.next().await;
+    beginning.abort();
+    within(arrived.answer.closed()).await;
+    world.until_rate("v1", Arm::Stable, Signal::Error, (1, 1)).await;
+    assert_eq!(world.rate("v1", Arm::Stable, Signal::Cancelled).await, (0, 1));
     world.stop().await;
 }

@@ -44,6 +44,7 @@ pub struct World {
     pub live: Arc<Live>,
     pub store: Store,
     pub config: Arc<Config>,
+    pub clock: Clock,
     pub url: String,
     stop: watch::Sender<bool>,
     serving: JoinHandle<std::io::Result<()>>,
@@ -76,7 +77,7 @@ impl World {
         let live = Arc::new(Live::new(table));
         let clock = Clock::manual(jiff::Timestamp::from_second(START).unwrap());
         let writer = Writer { replica: "test".into(), incarnation: 1 };
-        let gateway = Gateway::new(Arc::clone(&live), store.clone(), clock, writer);
+        let gateway = Gateway::new(Arc::clone(&live), store.clone(), clock.clone(), writer);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopping) = watch::channel(false);
@@ -85,7 +86,7 @@ impl World {
             async move { gateway.serve(listener, stopping).await }
         });
         let client = HttpClient::builder(TokioExecutor::new()).build_http();
-        Self { gateway, live, store, config, url, stop, serving, client }
+        Self { gateway, live, store, config, clock, url, stop, serving, client }
     }
 
     pub fn post(&self, path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
