@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use lockgate_config::clock::Clock;
 use lockgate_config::live::{Live, Table};
 use lockgate_config::value::Config;
-use lockgate_core::name::FeatureName;
+use lockgate_core::name::{FeatureName, VersionRef};
 use lockgate_store::{AppendError, Store, StoreError};
 use tokio::sync::watch;
 
 use crate::commit::{CommitError, TRIES};
 use crate::gather::Account;
-use crate::reload::declarations;
+use crate::reload::{declarations, freezes};
 use crate::world::World;
 
 /// The author of what a controller decides by itself.
@@ -51,6 +51,18 @@ pub enum StartError {
     /// Somebody else went on appending to the log.
     #[error("others went on writing to the log while it was read; try again")]
     Overtaken,
+    /// What users have while a rollout is under way is gone.
+    #[error(
+        "{feature}: the rollout of {candidate} is under way, and {stable}, which users have, is not in `versions` any more"
+    )]
+    StableGone {
+        /// The feature.
+        feature: FeatureName,
+        /// What is rolled out.
+        candidate: VersionRef,
+        /// What users have.
+        stable: VersionRef,
+    },
 }
 
 /// Why a look at the rollouts was not finished. The next one begins afresh, so none of these needs more than to be said.
@@ -94,7 +106,11 @@ impl Controller {
             self.catch_up().await.map_err(StartError::Store)?;
             let (head, events) = {
                 let world = self.world();
-                (world.head(), declarations(world.config(), |feature| world.state(feature)))
+                let config = Arc::clone(world.config());
+                let state_of = |feature: &FeatureName| world.state(feature);
+                let mut events = declarations(&config, state_of);
+                events.extend(freezes(&config, state_of)?);
+                (world.head(), events)
             };
             let entries = events
                 .into_iter()

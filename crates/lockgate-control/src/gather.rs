@@ -63,6 +63,7 @@ impl Controller {
             other => other.insert(Account::open(rollout, &signals)),
         };
         let until = closed_until(now, &signals);
+        account.ledger.tell_resumed(rollout.stage.in_phase().and_then(|at| at.resumed));
         let nothing = BucketSums::new();
         while account.next < until {
             let to = BucketStart(until.0.min(account.next.0 + BUCKETS_PER_READ * account.width_ms));

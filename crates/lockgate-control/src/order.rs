@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::commit::{CommitError, TRIES, WAIT};
 use crate::controller::Controller;
 use crate::only::{self, OnlyError};
+use crate::reload::{ReloadRefused, changed_under_rollout};
 use crate::world::World;
 use crate::{drawn, explain};
 
@@ -167,6 +168,9 @@ pub enum CommandError {
         /// The version.
         version: VersionRef,
     },
+    /// What is rolled out is not what is configured.
+    #[error(transparent)]
+    Changed(ReloadRefused),
     /// Whom it may touch cannot be read.
     #[error(transparent)]
     Only(#[from] OnlyError),
@@ -209,10 +213,11 @@ impl Controller {
         let config = self.config();
         let configured =
             config.features.get(feature).ok_or_else(|| self.unknown_feature(feature.as_str()))?;
-        let order = self.order(configured, request)?;
-        let Followed { entries, recorded, settled } = match order.is_backward() {
+        let order = self.order(configured, request.clone())?;
+        let is_backward = self.world().state(feature).is_some_and(|state| order.is_backward(&state));
+        let Followed { entries, recorded, settled } = match is_backward {
             true => self.go_back(author, configured, &order).await?,
-            false => tokio::time::timeout(FORWARDS_WAIT, self.go_forwards(author, feature, &order))
+            false => tokio::time::timeout(FORWARDS_WAIT, self.go_forwards(author, feature, request))
                 .await
                 .map_err(|_| CommandError::Slow)??,
         };
@@ -324,24 +329,33 @@ impl Controller {
         &self,
         author: &str,
         name: &FeatureName,
-        order: &Command,
+        request: Request,
     ) -> Result<Followed, CommandError> {
         for _ in 0..TRIES {
             self.flush_pending().await?;
             let config = self.config();
             let feature = config.features.get(name).ok_or_else(|| self.unknown_feature(name.as_str()))?;
+            // Names are looked up anew each time: the configuration may be another one by now.
+            let order = self.order(feature, request.clone())?;
             let (head, (state, verdicts)) = {
                 let world = self.world();
                 (world.head(), known(&world, feature)?)
             };
-            let entries = self.entries(name, author, command(&state, &verdicts, order, self.clock.now())?);
+            let goes_on = matches!(order, Command::Promote { .. } | Command::Resume { .. });
+            if let Some(changed) = changed_under_rollout(name, &state, &config).filter(|_| goes_on) {
+                return Err(CommandError::Changed(changed));
+            }
+            let entries = self.entries(name, author, command(&state, &verdicts, &order, self.clock.now())?);
             if entries.is_empty() {
                 return Ok(Followed { entries, recorded: true, settled: true });
             }
             let appended = self.append(head, entries.clone()).await;
             self.publish();
             match appended {
-                Ok(()) => return Ok(Followed { entries, recorded: true, settled: true }),
+                Ok(()) => {
+                    let gone = timeout_at(Instant::now() + WAIT, self.old_tables_gone()).await;
+                    return Ok(Followed { entries, recorded: true, settled: gone.is_ok() });
+                }
                 Err(AppendError::HeadMoved { .. }) => {}
                 Err(AppendError::Store(error)) => return Err(CommandError::Store(error)),
             }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use lockgate_config::value::Config;
 use lockgate_core::command::reconcile;
-use lockgate_core::event::Event;
+use lockgate_core::event::{Cause, Event};
 use lockgate_core::name::{FeatureName, VersionRef};
-use lockgate_core::state::FeatureState;
+use lockgate_core::state::{FeatureState, Stage};
+use lockgate_store::row::Head;
 use lockgate_store::{AppendError, StoreError};
 
 use crate::commit::TRIES;
-use crate::controller::Controller;
+use crate::controller::{Controller, StartError};
 
 /// Why a configuration is not put in force. The one before stays, whole.
 #[derive(Debug, thiserror::Error)]
@@ -109,14 +110,15 @@ impl Controller {
                 .collect();
             let appended = match caught_up {
                 _ if entries.is_empty() => Ok(()),
-                Ok(()) => self.append(head, entries).await,
+                Ok(()) => self.append(head, entries.clone()).await,
                 Err(error) => return Err(error.into()),
             };
             match appended {
-                Ok(()) => {
-                    self.put_config_in_force(config);
+                Ok(()) if self.put_config_in_force(&config, entries.is_empty().then_some(head)) => {
                     return Ok(());
                 }
+                // A rollout may have begun since: look again.
+                Ok(()) => {}
                 Err(AppendError::HeadMoved { .. }) => {}
                 Err(AppendError::Store(error)) => return Err(error.into()),
             }
@@ -124,10 +126,15 @@ impl Controller {
         Err(ReloadRefused::Overtaken)
     }
 
-    fn put_config_in_force(&self, config: Arc<Config>) {
+    /// Whether it was put in force: not when the log has moved on from where the configuration was checked against it.
+    fn put_config_in_force(&self, config: &Arc<Config>, checked_at: Option<Head>) -> bool {
         let mut world = self.world();
-        world.set_config(config);
+        if checked_at.is_some_and(|head| head != world.head()) {
+            return false;
+        }
+        world.set_config(Arc::clone(config));
         world.publish(&self.live);
+        true
     }
 }
 
@@ -144,6 +151,30 @@ pub(crate) fn declarations(
     config.features.iter().filter_map(of_feature).collect()
 }
 
+/// Rollouts that a configuration read at the start no longer fits, each frozen: its candidate would be one that nobody has
+/// judged, or would be compared with another stable version than it was. A person decides.
+pub(crate) fn freezes(
+    config: &Config,
+    state_of: impl Fn(&FeatureName) -> Option<FeatureState>,
+) -> Result<Vec<(FeatureName, Event)>, StartError> {
+    let mut freezes = Vec::new();
+    for (name, feature) in &config.features {
+        let Some(state) = state_of(name) else { continue };
+        let Some(changed) = changed_under_rollout(name, &state, config) else { continue };
+        let Some(rollout) = state.rollout else { continue };
+        if !feature.versions.contains_key(&rollout.stable.name) {
+            let (candidate, stable) = (rollout.candidate, rollout.stable);
+            return Err(StartError::StableGone { feature: name.clone(), candidate, stable });
+        }
+        if matches!(rollout.stage, Stage::Running(_) | Stage::Paused { .. }) {
+            let (cause, why) = (Cause::Configuration, changed.to_string());
+            let frozen = Event::Frozen { rollout: rollout.id, cause, why, standing: Vec::new() };
+            freezes.push((name.clone(), frozen));
+        }
+    }
+    Ok(freezes)
+}
+
 fn same_places(old: &Config, new: &Config) -> Result<(), ReloadRefused> {
     let changed = [
         ("listen", old.listen != new.listen),
@@ -155,6 +186,25 @@ fn same_places(old: &Config, new: &Config) -> Result<(), ReloadRefused> {
         Some((what, _)) => Err(ReloadRefused::NeedsRestart { what }),
         None => Ok(()),
     }
+}
+
+/// What is wrong when a rollout is under way and one of the two versions that it compares is not what is configured.
+pub(crate) fn changed_under_rollout(
+    name: &FeatureName,
+    state: &FeatureState,
+    config: &Config,
+) -> Option<ReloadRefused> {
+    let rollout = state.rollout.as_ref().filter(|rollout| rollout.is_under_way())?;
+    let versions = config.features.get(name).map(|feature| &feature.versions);
+    [&rollout.candidate, &rollout.stable].into_iter().find_map(|version| {
+        let change = match versions.and_then(|versions| versions.get(&version.name)) {
+            Some(configured) if configured.id.revision == version.revision => return None,
+            Some(_) => "has another content",
+            None => "is not in `versions` any more",
+        };
+        let (feature, candidate) = (name.clone(), rollout.candidate.clone());
+        Some(ReloadRefused::UnderWay { feature, candidate, version: version.clone(), change })
+    })
 }
 
 fn keeps_its_versions(
@@ -174,18 +224,8 @@ fn keeps_its_versions(
             _ => Ok(()),
         };
     };
-    for version in [&rollout.candidate, &rollout.stable] {
-        let change = match revision(version) {
-            Some(revision) if revision == version.revision => continue,
-            Some(_) => "has another content",
-            None => "is not in `versions` any more",
-        };
-        return Err(ReloadRefused::UnderWay {
-            feature: name.clone(),
-            candidate: rollout.candidate.clone(),
-            version: version.clone(),
-            change,
-        });
+    if let Some(changed) = changed_under_rollout(name, &state, config) {
+        return Err(changed);
     }
     if feature.is_some_and(|feature| feature.stable != state.declared.name) {
         return Err(ReloadRefused::StableRenamed {

@@ -200,12 +200,10 @@ fn is_open(state: &FeatureState, event: &Event) -> bool {
     }
 }
 
-/// Whether an event only takes traffic away from what is new, and so is put in force before it is recorded.
+/// Whether a decision of the controller's only takes traffic away from what is new, and so is put in force before it is
+/// recorded.
 pub(crate) fn is_backward(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::RollbackStarted { .. } | Event::Frozen { .. } | Event::Killed { .. } | Event::Flipped { .. }
-    )
+    matches!(event, Event::RollbackStarted { .. } | Event::Frozen { .. })
 }
 
 #[cfg(test)]

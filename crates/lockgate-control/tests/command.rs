@@ -31,7 +31,7 @@ async fn a_kill_is_in_force_and_recorded_when_it_returns_and_harmless_when_repea
     assert_eq!(lab.count("killed").await, 1);
 
     lab.ask(Request::Revive { why: "fixed".into() }).await;
-    assert_eq!((lab.route().killed, lab.word().await), (None, "paused"));
+    assert_eq!((lab.route().killed, lab.word().await), (None, "frozen"));
 }
 
 #[tokio::test]

@@ -4,7 +4,9 @@
 
 mod story;
 
-use lockgate_control::ReloadRefused;
+use std::sync::Arc;
+
+use lockgate_control::{Controller, ReloadRefused, Request, StartError};
 
 use story::{CONFIG, Lab, config, feature, promote, roll_back, start};
 
@@ -98,15 +100,44 @@ async fn a_way_back_to_what_is_no_longer_configured_is_refused_with_a_sentence()
     assert!(error.to_string().contains("put it back there first"), "{error}");
 }
 
+/// Another process with another configuration on the same store.
+async fn restarted(lab: &Lab, text: &str) -> Result<Arc<Controller>, StartError> {
+    Controller::start(config(text), lab.store.clone(), lab.clock.clone()).await
+}
+
 #[tokio::test]
-async fn a_restart_with_another_content_gives_the_candidate_no_calls_and_says_so() {
+async fn a_restart_with_another_candidate_freezes_the_rollout_until_it_is_put_back() {
     let lab = Lab::new().await;
     lab.ask(start("v2")).await;
     lab.ask(promote()).await;
-    let changed =
-        lockgate_control::Controller::start(config(&with_another_v2()), lab.store.clone(), lab.clock.clone());
-    let changed = changed.await.unwrap();
+    let changed = restarted(&lab, &with_another_v2()).await.unwrap();
     assert_eq!(changed.live().table().routes[&feature()].trial, None);
     let view = changed.rollout(&feature()).await.unwrap();
-    assert!(view.waiting_for[0].contains("no version with the content of v2"), "{:?}", view.waiting_for);
+    assert_eq!(view.state, "frozen");
+    for forwards in [promote(), Request::Resume { why: "go on".into() }] {
+        let error = changed.command("ada", &feature(), forwards).await.unwrap_err();
+        assert!(error.to_string().contains("finish it or roll it back"), "{error}");
+    }
+
+    let back = restarted(&lab, CONFIG).await.unwrap();
+    assert_eq!(back.live().table().routes[&feature()].trial, None, "a person lets it go on");
+    back.command("ada", &feature(), Request::Resume { why: "put back".into() }).await.unwrap();
+    assert!(back.live().table().routes[&feature()].trial.is_some());
+}
+
+#[tokio::test]
+async fn a_restart_with_another_stable_version_freezes_the_rollout_and_without_it_does_not_start() {
+    let lab = Lab::new().await;
+    lab.ask(start("v2")).await;
+    lab.ask(promote()).await;
+    let v1 = "v1: { kind: prompt, chain: [ { target: desk } ], shadow_tools: false }";
+    let without = CONFIG.replacen("stable: v1", "stable: v2", 1).replacen(v1, "", 1);
+    let error = restarted(&lab, &without).await.unwrap_err();
+    assert!(error.to_string().contains("which users have"), "{error}");
+
+    let edited = CONFIG.replacen(v1, &v1.replace("false", "true"), 1);
+    let changed = restarted(&lab, &edited).await.unwrap();
+    let view = changed.rollout(&feature()).await.unwrap();
+    assert_eq!((view.state, view.stable.as_str()), ("frozen", "v1"));
+    assert_eq!(lab.count("stable_declared").await, 1, "what is compared is not declared anew");
 }

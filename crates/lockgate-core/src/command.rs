@@ -94,9 +94,14 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether it only takes traffic away from what is new. Such a command is carried out even when nobody can record it.
-    pub fn is_backward(&self) -> bool {
-        matches!(self, Self::RollBack { .. } | Self::Flip { .. } | Self::Kill { .. })
+    /// Whether it only takes traffic back to what users had. Such a command is carried out even when nobody can record it.
+    pub fn is_backward(&self, state: &FeatureState) -> bool {
+        match self {
+            Self::RollBack { .. } | Self::Kill { .. } => true,
+            Self::Flip { to: None, .. } => true,
+            Self::Flip { to: Some(to), .. } => state.warm.as_ref().is_some_and(|warm| warm.version == *to),
+            _ => false,
+        }
     }
 }
 
@@ -213,6 +218,10 @@ fn roll_back(state: &FeatureState, standing: &[Verdict], why: &str) -> Result<Ve
     let rollout = state.rollout.as_ref().ok_or(Refusal::NothingToRollBack)?;
     Ok(match &rollout.stage {
         Stage::RollingBack { .. } | Stage::RolledBack { .. } => Vec::new(),
+        // Users have gone on to another version since; taking the candidate back would take that one from them.
+        Stage::Completed { .. } if state.stable.revision != rollout.candidate.revision => {
+            return Err(Refusal::NothingToRollBack);
+        }
         _ => vec![Event::RollbackStarted {
             rollout: rollout.id,
             cause: Cause::Person,
@@ -229,6 +238,7 @@ fn flip(
     now: Timestamp,
 ) -> Result<Vec<Event>, Refusal> {
     nothing_under_way(state)?;
+    not_killed(state)?;
     let to = match (to, &state.warm) {
         (Some(to), _) => to,
         (None, Some(warm)) if now <= warm.until => &warm.version,

@@ -186,8 +186,8 @@ fn is_gate_so_far(check: &Check, rollout: &Rollout, at: InPhase) -> bool {
     so_far.iter().any(|phase| forwards::holds(phase, check))
 }
 
-/// Whether a person has let the rollout go on since this freeze was called for. What is shown once stays shown, so a proof
-/// from before then does not freeze again; a window counts again when it holds only what came later.
+/// Whether a person has let the rollout go on since this freeze was called for: a proof from before then does not freeze
+/// again, and a window counts again when it holds only what came later.
 fn is_forgiven(check: &Check, rollout: &Rollout, at: InPhase, now: Timestamp) -> bool {
     let Some(resumed) = at.resumed else { return false };
     match check.rule {

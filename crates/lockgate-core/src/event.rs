@@ -148,7 +148,7 @@ pub enum Event {
         /// Why.
         why: String,
     },
-    /// The kill switch was released. A rollout that was under way stays paused until it is resumed.
+    /// The kill switch was released. A rollout that was under way stays frozen until it is resumed.
     Revived {
         /// Why.
         why: String,
@@ -207,6 +207,8 @@ pub enum Cause {
     Deadline,
     /// A person.
     Person,
+    /// A configuration that was loaded.
+    Configuration,
 }
 
 /// What evidence says of one gate or trigger.

@@ -114,6 +114,7 @@ pub struct Ledger {
     /// Where the candidate has been seen, per lane. Stable's calls count only there: where the candidate is not let in yet,
     /// they are of other people.
     entered: [BTreeSet<Segment>; 2],
+    resumed: Option<jiff::Timestamp>,
     last_closed: Option<BucketStart>,
     last_assigned: Option<BucketStart>,
     last_seen: LastSeen,
@@ -128,6 +129,8 @@ enum Part {
     Candidate(Lane),
     /// Stable's, which every lane is compared with.
     Stable,
+    /// The candidate's after it had become the stable version: nothing to compare, but to be measured on a way back.
+    Former,
 }
 
 impl Ledger {
@@ -141,12 +144,18 @@ impl Ledger {
             stable: rollout.stable.revision,
             accounts: course::specs(rollout, bucket).into_iter().map(Account::new).collect(),
             entered: [BTreeSet::new(), BTreeSet::new()],
+            resumed: None,
             last_closed: None,
             last_assigned: None,
             last_seen: LastSeen::default(),
             candidate_calls: 0,
             changes: 0,
         }
+    }
+
+    /// Tells when a person last let the rollout go on, before buckets from after that moment are taken in.
+    pub fn tell_resumed(&mut self, at: Option<jiff::Timestamp>) {
+        self.resumed = at;
     }
 
     /// Takes in one closed bucket, its writers merged. Buckets come oldest first; one at or before the last taken, or that
@@ -156,10 +165,18 @@ impl Ledger {
         if start.timestamp() < self.started || self.last_closed.is_some_and(|last| start <= last) {
             return;
         }
+        let is_first_since = |at: &jiff::Timestamp| {
+            start.timestamp() >= *at && self.last_closed.is_none_or(|last| last.timestamp() < *at)
+        };
+        if self.resumed.as_ref().is_some_and(is_first_since) {
+            self.accounts.iter_mut().for_each(Account::forgive);
+        }
         self.last_closed = Some(start);
         for (key, sum) in sums {
-            if let Some(Part::Candidate(lane)) = self.part(key) {
-                self.note(lane, start, key, sum);
+            match self.part(key) {
+                Some(Part::Candidate(lane)) => self.note(lane, start, key, sum),
+                Some(Part::Former) => self.note_call(start, key, sum),
+                _ => {}
             }
         }
         for (key, sum) in sums {
@@ -169,7 +186,7 @@ impl Ledger {
                     self.add(Lane::Shadow, Side::Stable, key, sum);
                     self.add(Lane::Candidate, Side::Stable, key, sum);
                 }
-                None => {}
+                Some(Part::Former) | None => {}
             }
         }
         for account in &mut self.accounts {
@@ -210,6 +227,7 @@ impl Ledger {
             Arm::Shadow if key.revision == self.candidate => Some(Part::Candidate(Lane::Shadow)),
             Arm::Candidate if key.revision == self.candidate => Some(Part::Candidate(Lane::Candidate)),
             Arm::Stable if key.revision == self.stable => Some(Part::Stable),
+            Arm::Stable if key.revision == self.candidate => Some(Part::Former),
             _ => None,
         }
     }
@@ -229,9 +247,16 @@ impl Ledger {
             Lane::Shadow => self.last_seen.shadow = Some(start),
             Lane::Candidate => self.last_seen.candidate = Some(start),
         }
-        if lane == Lane::Candidate && key.signal == Signal::Assigned {
+        if lane == Lane::Candidate {
+            self.note_call(start, key, sum);
+        }
+    }
+
+    /// Notes that the candidate was given calls of users.
+    fn note_call(&mut self, start: BucketStart, key: &SumKey, sum: &Sum) {
+        if key.signal == Signal::Assigned && sum.n() > 0 {
             self.last_assigned = Some(start);
-            self.candidate_calls = self.candidate_calls.saturating_add(n);
+            self.candidate_calls = self.candidate_calls.saturating_add(sum.n());
         }
     }
 

@@ -118,7 +118,7 @@ pub enum Stage {
 pub struct InPhase {
     /// Index into the plan's phases.
     pub phase: usize,
-    /// When it was entered.
+    /// When it was entered, or when it was last let go on after a freeze.
     pub since: Timestamp,
     /// When a person last let it go on; its deadline runs anew from there.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -258,11 +258,11 @@ impl FeatureState {
             }
             Event::Killed { to, why } => {
                 self.killed = Some(*to);
-                // A frozen rollout stays frozen: as a paused one it would have its share again once the switch is released.
+                // Frozen, not paused: a paused rollout would have its share again as soon as the switch is released.
                 if let Some(rollout) = self.rollout.as_mut()
                     && let Stage::Running(at) | Stage::Paused { at, .. } = rollout.stage
                 {
-                    rollout.stage = Stage::Paused { at, why: format!("kill switch: {why}") };
+                    rollout.stage = Stage::Frozen { at, why: format!("kill switch: {why}") };
                 }
             }
             Event::Revived { .. } => self.killed = None,
@@ -283,7 +283,9 @@ impl FeatureState {
             (Event::Paused { why, .. }, Some(at)) => rollout.stage = Stage::Paused { at, why: why.clone() },
             (Event::Frozen { why, .. }, Some(at)) => rollout.stage = Stage::Frozen { at, why: why.clone() },
             (Event::Resumed { .. }, Some(at)) => {
-                rollout.stage = Stage::Running(InPhase { resumed: Some(ts), ..at });
+                // Frozen, it had no calls; its time in the phase begins when it has them again.
+                let since = if matches!(rollout.stage, Stage::Frozen { .. }) { ts } else { at.since };
+                rollout.stage = Stage::Running(InPhase { since, resumed: Some(ts), ..at });
             }
             (Event::RollbackStarted { why, .. }, _) => {
                 self.stable = rollout.stable.clone();

@@ -56,7 +56,9 @@ impl RatioTest {
 /// Gathers buckets until both arms have calls in them: where either is missing there is nothing to compare, and sparse
 /// signals would never meet in a bucket.
 ///
-/// When a group is complete depends on the numbers of calls alone, never on the hits, so it cannot favour a side.
+/// When a group is complete depends on the numbers of calls alone, never on the hits, so it cannot favour a side. Stable's
+/// calls are not kept while there are none of the candidate's: what happened while it was frozen or had no traffic is of
+/// another time, and a provider's incident that began then would be laid at its door.
 #[derive(Debug, Clone, Default)]
 pub struct Gathering {
     candidate: Count,
@@ -70,7 +72,7 @@ const GATHER_BUCKETS_MAX: u32 = 360;
 impl Gathering {
     /// Takes in one bucket; a complete group comes out.
     pub fn take(&mut self, candidate: Count, stable: Count) -> Option<(Count, Count)> {
-        if self.buckets >= GATHER_BUCKETS_MAX {
+        if self.buckets >= GATHER_BUCKETS_MAX || self.candidate.n == 0 {
             *self = Self::default();
         }
         self.candidate = self.candidate.plus(candidate);

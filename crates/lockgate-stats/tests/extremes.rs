@@ -149,13 +149,26 @@ fn sparse_arms_are_gathered_until_both_have_calls() {
     assert_eq!(gathering.take(hit, none), None);
     assert_eq!(gathering.take(none, none), None);
     assert_eq!(gathering.take(none, miss), Some((hit, miss)));
-    assert_eq!(gathering.take(none, miss), None);
     // Calls that found nothing to be compared with for too long are let go.
+    assert_eq!(gathering.take(hit, none), None);
     for _ in 0..400 {
-        gathering.take(none, miss);
+        assert_eq!(gathering.take(none, none), None);
     }
-    let (_, stable) = gathering.take(miss, none).unwrap();
-    assert!(stable.n < 400, "{stable:?}");
+    assert_eq!(gathering.take(miss, none), None);
+    let (candidate, _) = gathering.take(none, miss).unwrap();
+    assert!(candidate.n <= 2, "{candidate:?}");
+}
+
+#[test]
+fn what_happened_while_the_candidate_had_no_calls_is_not_laid_at_its_door() {
+    let mut gathering = Gathering::default();
+    let (none, sound, incident) = (Count::default(), Count { n: 90, hits: 0 }, Count { n: 90, hits: 45 });
+    for _ in 0..180 {
+        assert_eq!(gathering.take(none, sound), None);
+    }
+    // Both arms meet the incident at the same time; only stable's calls of that time are compared with.
+    let candidate = Count { n: 10, hits: 5 };
+    assert_eq!(gathering.take(candidate, incident), Some((candidate, incident)));
 }
 
 #[test]

@@ -90,6 +90,8 @@ impl From<CommandError> for Failure {
             }
             CommandError::NoWayBack { .. } => Self::new(StatusCode::CONFLICT, "no_way_back", message)
                 .hint("until then, `lockgate kill --to rules` takes users off the candidate"),
+            CommandError::Changed(_) => Self::new(StatusCode::CONFLICT, "changed", message)
+                .hint("put the version back as it was, and give the changed one another name"),
             CommandError::Only(_) => Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
                 .hint("write `tier=internal|free,geo=eu`; several such texts are alternatives"),
             CommandError::Store(_) | CommandError::Slow => {

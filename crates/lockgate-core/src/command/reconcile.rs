@@ -7,8 +7,9 @@ use crate::state::FeatureState;
 /// The event that a configuration gives rise to, if it says anything new of the stable version.
 ///
 /// Naming another version is an order: users go there. Naming the same one is not, so that a configuration which still says
-/// `v1` after `v2` was rolled out does not take `v2` back at the next restart. While a rollout is under way another name is
-/// not followed: it would go around the gates. `revision_of` tells what a version of this feature is made of now.
+/// `v1` after `v2` was rolled out does not take `v2` back at the next restart. While a rollout is under way nothing is
+/// followed: another name would go around the gates, and another content is not what the rollout compares with.
+/// `revision_of` tells what a version of this feature is made of now.
 pub fn reconcile(
     state: Option<&FeatureState>,
     declared: VersionRef,
@@ -17,10 +18,10 @@ pub fn reconcile(
     let Some(state) = state else {
         return Some(Event::StableDeclared { stable: declared.clone(), declared });
     };
-    let is_another_name = declared.name != state.declared.name;
-    if is_another_name && state.rollout.as_ref().is_some_and(|rollout| rollout.is_under_way()) {
+    if state.rollout.as_ref().is_some_and(|rollout| rollout.is_under_way()) {
         return None;
     }
+    let is_another_name = declared.name != state.declared.name;
     let stable = match revision_of(&state.stable.name) {
         _ if is_another_name => declared.clone(),
         Some(revision) => VersionRef { name: state.stable.name.clone(), revision },

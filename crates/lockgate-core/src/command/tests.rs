@@ -273,7 +273,7 @@ fn the_kill_switch_is_always_legal_and_idempotent() {
     assert_eq!(harder.killed, Some(KillTo::Rules));
     assert_eq!(code(&fresh(), Command::Revive { why: why() }), Some("not_killed"));
     let revived = follow(harder, Command::Revive { why: why() });
-    assert_eq!((revived.killed, word(&revived)), (None, "paused"));
+    assert_eq!((revived.killed, word(&revived)), (None, "frozen"));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::tally::{Both, Side, Tally};
 use super::window::{Spent, Window};
 use crate::duration_levels::first_slower;
 use crate::event::Role;
-use crate::plan::{Blame, Rule};
+use crate::plan::{Action, Blame, Rule};
 use crate::signal::Measure;
 use crate::sums::{BucketStart, Sum};
 
@@ -71,6 +71,16 @@ impl Account {
         };
         let none = Both { candidate: none.clone(), stable: none };
         Self { spec, judge, now: none.clone(), all: none, reported: false, passed: false, failed: None }
+    }
+
+    /// A person has seen what a freeze was called for and let the rollout go on: only what comes later counts towards
+    /// another one. A window forgets by itself.
+    pub(super) fn forgive(&mut self) {
+        let freezes = matches!(self.spec.trigger, Some((Action::Freeze, _)));
+        if freezes && !matches!(self.judge, Judge::Amount(_)) {
+            self.judge = judge(&self.spec);
+            self.failed = None;
+        }
     }
 
     /// Adds one sum of the bucket that is being read.

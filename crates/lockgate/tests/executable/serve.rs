@@ -102,7 +102,7 @@ async fn no_call_that_begins_after_a_kill_meets_the_candidate() {
 
     // Released, the rollout waits to be resumed; sent to the rules, everybody gets the deterministic answer.
     server.json(&["revive", FEATURE]).await;
-    assert_eq!(server.json(&["rollout", "status", FEATURE]).await["state"], "paused");
+    assert_eq!(server.json(&["rollout", "status", FEATURE]).await["state"], "frozen");
     server.json(&["kill", FEATURE, "--to", "rules"]).await;
     let answered = Caller::connect(server.clients).await.ask("somebody").await;
     assert!(answered.body.contains("short of hands"), "{answered:?}");

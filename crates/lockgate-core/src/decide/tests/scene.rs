@@ -120,6 +120,8 @@ impl Scene {
 
     /// The same bucket so many times.
     pub(super) fn pass_time(&mut self, buckets: u64, sums: &BucketSums) {
+        let in_phase = self.state.rollout.as_ref().and_then(|rollout| rollout.stage.in_phase());
+        self.ledger.tell_resumed(in_phase.and_then(|at| at.resumed));
         for _ in 0..buckets {
             self.ledger.take(BucketStart(self.next), sums);
             self.next += 10_000;
