@@ -294,7 +294,7 @@ pub(crate) static PLAN: Shape = Shape {
         optional(
             "phases",
             Kind::List(&Kind::Shape(&PHASE)),
-            "In order: copies first, then shares that rise. A last phase with everybody is added when it is missing.",
+            "In order: copies first, then shares that rise or reach more people. A last phase with everybody is added when it is missing.",
         ),
         optional(
             "triggers",

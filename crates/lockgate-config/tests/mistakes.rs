@@ -349,6 +349,14 @@ fn mistakes_in_plans_are_told() {
         "plans.p.phases[1].share: 5 % is not more than the 10 % of the phase before",
     );
     phases(
+        &two("share: 10%, only: [ { tier: free } ]", "share: 10%, only: [ { tier: free } ]"),
+        "plans.p.phases[1].share: 10 % is not more than the 10 % of the phase before",
+    );
+    phases(
+        &two("share: 100%, only: [ { tier: internal } ]", "share: 10%"),
+        "plans.p.phases[1].share: 10 % is not more than the 100 % of the phase before",
+    );
+    phases(
         &two("share: 10%", "shadow: 50%"),
         "plans.p.phases[1]: copies after users: a shadow phase comes before the first share",
     );

@@ -217,6 +217,19 @@ fn a_plan_that_stands_alone_is_read_and_ends_with_everybody() {
 }
 
 #[test]
+fn a_rollout_may_go_from_segment_to_segment_at_the_same_share() {
+    let gates = "dwell: 1h, gates: [ { signal: error, below: 1% } ]";
+    let text = format!(
+        "phases:\n  - {{ share: 100%, only: [ {{ tier: internal }} ], {gates} }}\n  - {{ share: 100%, only: [ {{ tier: internal }}, \
+         {{ tier: free, geo: eu }} ], {gates} }}\ntriggers: [ {{ signal: error, above: 2%, over: 5m, do: roll_back }} ]\n"
+    );
+    let plan = parse_plan(&text, PlanName::new("mine").unwrap()).unwrap();
+    let confines: Vec<String> = plan.phases.iter().map(|phase| phase.confine.to_string()).collect();
+    assert_eq!(confines, ["tier=internal", "tier=internal or geo=eu,tier=free", "everyone"]);
+    assert!(plan.has_criteria());
+}
+
+#[test]
 fn a_plan_is_compared_with_the_feature_that_it_is_to_judge() {
     let plan = parse_plan(LONE, PlanName::new("mine").unwrap()).unwrap();
     let told = |feature: &str| -> Vec<String> {

@@ -287,6 +287,18 @@ async fn mistakes_are_told_with_a_status_a_code_and_a_hint() {
             "nothing to roll back",
         ),
         (post("/api/v1/rollouts/support-reply/pause", "{\"wy\":\"\"}"), 400, "bad_request", "`wy`"),
+        (
+            post("/api/v1/features/support-reply/kill", "{\"why\":\"x\\u001b[31m\"}"),
+            400,
+            "bad_request",
+            "printable",
+        ),
+        (
+            post("/api/v1/features/support-reply/kill", "[\"stable\", \"x\"]"),
+            400,
+            "bad_request",
+            "does not fit",
+        ),
         (post("/api/v1/features/support-reply/kill", "{\"to\":\"moon\"}"), 400, "bad_request", "`moon`"),
         (post("/api/v1/features/support-reply/revive", "{}"), 409, "not_killed", "nothing to revive"),
         (("POST", rollouts, huge.into_bytes()), 413, "too_large", "65536"),

@@ -82,6 +82,18 @@ pub enum StoreError {
         /// What was tried.
         doing: &'static str,
     },
+    /// The file was deleted or replaced under this process.
+    #[error(
+        "could not {doing}: `{}` is not the file any more that this process has open; put it back, or start the \
+         process again to use what is there now",
+        path.display()
+    )]
+    Replaced {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        doing: &'static str,
+    },
     /// The file's pages contradict each other.
     #[error(
         "could not {doing}: `{}` is damaged; stop, keep a copy of it, and restore a backup or \
@@ -161,6 +173,7 @@ impl StoreError {
             | Self::Newer { .. }
             | Self::Full { .. }
             | Self::ReadOnly { .. }
+            | Self::Replaced { .. }
             | Self::Damaged { .. }
             | Self::Row { .. }
             | Self::Stopped { .. }
@@ -175,6 +188,7 @@ impl StoreError {
         if let Self::Busy { doing, .. }
         | Self::Full { doing, .. }
         | Self::ReadOnly { doing, .. }
+        | Self::Replaced { doing, .. }
         | Self::Damaged { doing, .. }
         | Self::Unfit { doing, .. }
         | Self::Stopped { doing, .. }

@@ -207,7 +207,7 @@ impl Check<'_> {
         for (place, pair) in written.iter().skip(1).zip(phases.windows(2)) {
             self.check_order(place, &pair[0], &pair[1]);
         }
-        if phases.iter().all(|phase| is_everybody(phase.kind)) {
+        if phases.iter().all(is_everybody) {
             let hint = "write [ { share: 1%, dwell: 48h, gates: [ ... ] } ] before the phase with everybody";
             self.problem(place, "a plan without a phase that is judged is no plan", hint);
         }
@@ -223,7 +223,7 @@ impl Check<'_> {
         let for_gates = kind.unwrap_or(PhaseKind::Canary { share: Share::NONE });
         let gates: Vec<_> = written.iter().filter_map(|gate| self.gate(gate, for_gates, declared)).collect();
         let kind = kind?;
-        if is_everybody(kind) {
+        if kind.share() == Share::FULL && !fields.has("only") {
             self.check_last(&fields);
             return Some(everybody(fields.text("name")));
         }
@@ -286,7 +286,7 @@ impl Check<'_> {
 
     /// The phase with everybody is not left: what is written for leaving it would never be looked at.
     fn check_last(&mut self, fields: &Fields<'_>) {
-        for place in ["gates", "only", "dwell", "deadline"].iter().filter_map(|key| fields.get(key)) {
+        for place in ["gates", "dwell", "deadline"].iter().filter_map(|key| fields.get(key)) {
             let hint = "take it away; `warm_for` says how long the old version stays ready";
             self.problem(&place, "the phase with everybody is the end of the rollout", hint);
         }
@@ -304,12 +304,13 @@ impl Check<'_> {
             (PhaseKind::Shadow { sample: was }, PhaseKind::Shadow { sample: is }) => ("shadow", was, is),
             (PhaseKind::Canary { share: was }, PhaseKind::Canary { share: is }) => ("share", was, is),
         };
-        if is <= was {
+        let reaches_others = !widens(&after.confine, &before.confine);
+        if is < was || is == was && !reaches_others {
             let at = place.get(key).unwrap_or_else(|| place.clone());
             self.problem(
                 &at,
                 format!("{is} is not more than the {was} of the phase before"),
-                "shares only rise",
+                "a phase has a larger share than the one before, or the same share of more people (`only`)",
             );
         }
         if !widens(&before.confine, &after.confine) {
@@ -330,12 +331,12 @@ impl Check<'_> {
 /// The reason has been noted.
 struct AlreadyTold;
 
-fn is_everybody(kind: PhaseKind) -> bool {
-    kind.share() == Share::FULL
+fn is_everybody(phase: &Phase) -> bool {
+    phase.kind.share() == Share::FULL && phase.confine.0.is_empty()
 }
 
 fn with_everybody(mut phases: Vec<Phase>) -> Vec<Phase> {
-    if !phases.last().is_some_and(|last| is_everybody(last.kind)) {
+    if !phases.last().is_some_and(is_everybody) {
         phases.push(everybody(None));
     }
     phases

@@ -33,7 +33,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
                 ),
                 _ => broken_off(&rejection),
             })?;
-        let text: &[u8] = if bytes.trim_ascii().is_empty() { b"{}" } else { &bytes };
+        let text: &[u8] = if bytes.trim_ascii().is_empty() { b"{}" } else { bytes.trim_ascii_start() };
+        if !text.starts_with(b"{") {
+            return Err(Failure::bad_request("the body does not fit").hint("it is a JSON object"));
+        }
         serde_json::from_slice(text).map(Self).map_err(|error| {
             Failure::bad_request(format!("the body does not fit: {error}")).hint("it is a JSON object")
         })
@@ -69,9 +72,15 @@ impl TryFrom<String> for Why {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        match text.chars().count() > WHY_CHARS_MAX {
-            true => Err(format!("a reason has at most {WHY_CHARS_MAX} characters")),
-            false => Ok(Self(text)),
+        if text.chars().count() > WHY_CHARS_MAX {
+            return Err(format!("a reason has at most {WHY_CHARS_MAX} characters"));
+        }
+        // It is shown on terminals, one entry a line: a line break could pass for another entry, an escape for anything.
+        let text: String =
+            text.chars().map(|c| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { c }).collect();
+        match text.chars().find(|c| c.is_control()) {
+            Some(found) => Err(format!("a reason is printable text; it contains {found:?}")),
+            None => Ok(Self(text)),
         }
     }
 }

@@ -60,9 +60,8 @@ impl From<AuditError> for Failure {
             AuditError::NoSuchEntry { .. } => {
                 Self::not_found(error.to_string()).hint("`lockgate audit log` shows the numbers")
             }
-            AuditError::NothingDecided { .. } => {
-                Self::not_found(error.to_string()).hint("POST /api/v1/rollouts starts a rollout")
-            }
+            AuditError::NothingDecided { .. } => Self::not_found(error.to_string())
+                .hint("`lockgate rollout start` starts a rollout, or POST /api/v1/rollouts"),
         }
     }
 }

@@ -47,7 +47,8 @@ pub(super) async fn one(ask: Ask, Named(named): Named) -> Result<Json<RolloutVie
     let name = feature(&ask, &named)?;
     let view = ask.rollout(&name).await;
     view.map(Json).ok_or_else(|| {
-        Failure::not_found(format!("{name} has had no rollout yet")).hint("POST /api/v1/rollouts starts one")
+        Failure::not_found(format!("{name} has had no rollout yet"))
+            .hint("`lockgate rollout start` starts one, or POST /api/v1/rollouts")
     })
 }
 

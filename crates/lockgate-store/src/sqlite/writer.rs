@@ -5,6 +5,7 @@
 //! and nobody hears of success before the commit. A piece that fails is undone alone; a commit that fails is
 //! told to all who were in it.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
@@ -96,6 +97,7 @@ impl Drop for Writer {
 
 /// The thread: until no handle is left.
 fn serve(conn: &Connection, mut waiting: mpsc::Receiver<Job>, path: &Path) {
+    let opened = identity(path);
     while let Some(first) = waiting.blocking_recv() {
         let mut rows = first.rows;
         let mut next = Some(first);
@@ -107,14 +109,32 @@ fn serve(conn: &Connection, mut waiting: mpsc::Receiver<Job>, path: &Path) {
             }
             Some(job)
         });
-        commit_together(conn, group, path);
+        commit_together(conn, group, path, opened);
     }
 }
 
+/// Which file a path leads to; `None` where there is none, as for a store in memory.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
 /// Runs a group in one transaction and tells everybody how it ended.
-fn commit_together(conn: &Connection, group: impl Iterator<Item = Job>, path: &Path) {
+///
+/// A file that was deleted or replaced goes on taking writes for as long as it is open, and nobody will ever read them: that
+/// is a failure, found by looking where the path leads now.
+fn commit_together(
+    conn: &Connection,
+    group: impl Iterator<Item = Job>,
+    path: &Path,
+    opened: Option<(u64, u64)>,
+) {
     let fail = |error: rusqlite::Error| Fault::Sqlite(error).into_error(path, "commit");
-    let begin = || run(conn, "BEGIN IMMEDIATE").map_err(fail);
+    let begin = || {
+        if opened.is_some() && identity(path) != opened {
+            return Err(StoreError::Replaced { path: path.to_owned(), doing: "commit" });
+        }
+        run(conn, "BEGIN IMMEDIATE").map_err(fail)
+    };
     let mut begun = begin();
     let mut done: Vec<Done> = Vec::new();
     for job in group {

@@ -172,3 +172,19 @@ async fn nobody_is_told_of_success_whose_transaction_was_undone_by_anothers_fail
     assert_eq!(kept, if before.is_ok() { 2 } else { 0 });
     assert!(store.served(request(1)).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn a_file_that_was_deleted_or_replaced_acknowledges_nothing() {
+    let folder = Folder::new();
+    let store = Store::open(&folder.file()).await.unwrap();
+    let head = store.append(Head::EMPTY, entries(1)).await.unwrap();
+    let aside = folder.path().join("aside.db");
+    std::fs::rename(folder.file(), &aside).unwrap();
+    let gone = store.append(head, entries(1)).await;
+    assert!(matches!(gone, Err(AppendError::Store(StoreError::Replaced { .. }))), "{gone:?}");
+    std::fs::copy(&aside, folder.file()).unwrap();
+    let replaced = store.append(head, entries(1)).await;
+    assert!(matches!(replaced, Err(AppendError::Store(StoreError::Replaced { .. }))), "{replaced:?}");
+    std::fs::rename(&aside, folder.file()).unwrap();
+    assert_eq!(store.append(head, entries(1)).await.unwrap().seq, 2);
+}

@@ -46,6 +46,14 @@ pub async fn run(general: &General, command: &AuditCommand) -> Result<ExitCode, 
 /// Works while no server runs, and beside one that does.
 async fn verify_file(file: &Path) -> Result<Value, Complaint> {
     // Opening makes a store that is missing, and an empty one verifies: better to say that it is not there.
+    // Neither may a log that was cut off to nothing pass for a sound one.
+    let is_empty = std::fs::metadata(file).is_ok_and(|metadata| metadata.len() == 0);
+    if is_empty {
+        return Err(Complaint::new(
+            format!("there is no log in {}: the file is empty", file.display()),
+            "a store that has been used is never empty; look for a copy of it",
+        ));
+    }
     if !file.is_file() {
         return Err(Complaint::new(
             format!("there is no store at {}", file.display()),
