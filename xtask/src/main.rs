@@ -1,9 +1,10 @@
-//! The project's own tasks: `cargo xtask check`, `test`, `tidy`, `generate` and `bench`.
+//! The project's own tasks: `cargo xtask check`, `test`, `tidy`, `generate`, `bench` and `calibrate`.
 //!
 //! They are Rust and not shell so that they run the same on every machine, can be tested, and need nothing installed but
 //! Rust. `check` is what the build checks; nothing is checked elsewhere. `test` is the one test command.
 
 mod bench;
+mod calibrate;
 mod check;
 mod generated;
 mod output;
@@ -25,6 +26,8 @@ usage: cargo xtask TASK
   tidy             the project's own rules alone, in a second
   generate         writes the generated files under docs/reference again
   bench latency    the latency that the gateway adds on loopback
+  calibrate        what the decisions cost and find, by simulation and against other implementations: half an hour;
+                   --quick, --only CASE, --data DIR (recorded experiments and series), --without-references
 ";
 
 fn main() -> ExitCode {
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(&root),
         ["generate"] => generated::write(&root),
         ["bench", "latency", rest @ ..] => bench::run(&root, rest),
+        ["calibrate", rest @ ..] => calibrate::calibrate(&root, rest),
         ["help" | "--help" | "-h"] => {
             say(USAGE);
             return ExitCode::SUCCESS;

@@ -84,11 +84,12 @@ fn need(program: &str, packages: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn apt_get(packages: &[&str]) -> anyhow::Result<()> {
+/// Installs packages of the system, where that is allowed.
+pub fn apt_get(packages: &[&str]) -> anyhow::Result<()> {
     let list = packages.join(" ");
     let is_root = output_of(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     if find("apt-get").is_none() || !is_root {
-        bail!("the tests need `{list}`; please install it and run `cargo xtask test` again");
+        bail!("`{list}` is needed; please install it and run this again");
     }
     say(&format!("installing {list}"));
     let apt = || {

@@ -15,12 +15,14 @@ mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lockgate_core::name::PlanName;
-use lockgate_core::plan::Plan;
+use lockgate_core::plan::{Plan, standard_name};
 
-use crate::file::{ADMIN, BOUNDS, FILE, PLAN, PRICE, SIGNALS};
+use crate::file::{ADMIN, BOUNDS, FILE, PLAN, PLANS, PRICE, SIGNALS};
+use crate::load::Plans;
 use crate::node::{Node, Value};
 use crate::place::{Fields, Place};
 use crate::problem::{Found, Problem};
@@ -28,7 +30,9 @@ use crate::shape::{Kind, compare};
 use crate::value::{Admin, Bounds, Config, Price, SignalSettings, StoreUrl};
 
 pub(crate) use outside::reason;
-pub use plan_for::check_plan_for;
+pub(crate) use plan::is_everybody;
+pub use plan_for::{Fit, check_plan_for, fit_plan, fit_rollout};
+pub(crate) use rule::is_hard;
 
 /// Whom to ask for what is outside the file, and what has been found.
 pub(crate) struct Check<'a> {
@@ -67,6 +71,26 @@ pub(crate) fn plan(root: &Node, name: PlanName, found: &mut Found) -> Option<Pla
     compare(&place, &Kind::Shape(&PLAN), found);
     let mut check = Check { base: Path::new(""), env: &|_| None, found, files: BTreeSet::new() };
     check.lone_plan(name, place)
+}
+
+/// Checks what a file says of plans and nothing else: a whole configuration's, or the one plan that the file is.
+pub(crate) fn plans(root: &Node, name_of_one: PlanName, found: &mut Found) -> Option<Plans> {
+    let is_configuration = FILE.keys.iter().any(|key| root.get(key.name).is_some());
+    let (written, plans) = if is_configuration {
+        let place = Place::root(root);
+        if let Some(plans_at) = place.get("plans") {
+            compare(&plans_at, &PLANS, found);
+        }
+        let file = place.fields(&FILE);
+        let written: BTreeSet<&str> = file.named("plans").into_iter().map(|(name, _)| name).collect();
+        let mut check = Check { base: Path::new(""), env: &|_| None, found, files: BTreeSet::new() };
+        (written.into_iter().filter_map(|name| PlanName::new(name).ok()).collect(), check.plans(&file))
+    } else {
+        let one = plan(root, name_of_one.clone(), found)?;
+        let standard = (standard_name(), Arc::new(Plan::standard()));
+        (vec![name_of_one.clone()], BTreeMap::from([standard, (name_of_one, Arc::new(one))]))
+    };
+    Some(Plans { written, plans })
 }
 
 impl Check<'_> {
@@ -148,6 +172,7 @@ impl Check<'_> {
             bucket: fields.duration("bucket")?,
             flush: fields.duration("flush")?,
             watermark: fields.duration("watermark")?,
+            session_idle: fields.duration("session_idle")?,
             retention: fields.duration("retention")?,
         };
         let mut at_least = |key: &str, least: Duration, what: &str| {
@@ -162,6 +187,11 @@ impl Check<'_> {
             "watermark",
             2 * settings.flush,
             "two times `flush`: a bucket would be read before all of it is written",
+        );
+        at_least(
+            "session_idle",
+            settings.bucket,
+            "`bucket`: a session would end between two calls of the same bucket",
         );
         at_least("retention", 10 * settings.bucket, "ten times `bucket`");
         Some(settings)

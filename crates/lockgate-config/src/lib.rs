@@ -19,7 +19,7 @@ pub mod size;
 
 mod check;
 mod file;
-mod nearest;
+pub mod nearest;
 mod node;
 mod place;
 mod plan_text;
@@ -27,8 +27,8 @@ mod reference;
 mod schema;
 mod shape;
 
-pub use check::check_plan_for;
-pub use load::{Loaded, load, parse, parse_plan};
+pub use check::{Fit, check_plan_for, fit_plan, fit_rollout};
+pub use load::{Loaded, Plans, load, load_plans, parse, parse_plan};
 pub use plan_text::write_plan;
 pub use problem::{Problem, Problems};
 pub use reference::reference;

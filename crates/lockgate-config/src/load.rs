@@ -1,11 +1,12 @@
 //! From a file or a text to checked configuration.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use lockgate_core::name::PlanName;
-use lockgate_core::plan::Plan;
+use lockgate_core::name::{NAME_BYTES_MAX, PlanName};
+use lockgate_core::plan::{Plan, standard_name};
 
 use crate::check;
 use crate::node::{FILE_BYTES_MAX, Node};
@@ -23,21 +24,38 @@ pub struct Loaded {
     pub files: BTreeSet<PathBuf>,
 }
 
+/// The plans of a file.
+#[derive(Debug)]
+pub struct Plans {
+    /// Those that the file itself writes, in the order of their names.
+    pub written: Vec<PlanName>,
+    /// All that may be asked for by name: those, and `standard`.
+    pub plans: BTreeMap<PlanName, Arc<Plan>>,
+}
+
 /// Reads and checks a file. Prompts, secrets and the store that it names are relative to its directory; the environment is
 /// asked through `env`.
 pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Problems> {
     let base = path.parent().unwrap_or_else(|| Path::new(""));
-    match read(path) {
-        Ok(text) => checked(&text, base, env, Some(path)),
-        Err(message) => {
-            let mut found = Found::default();
-            found.problem(Problem::of_file(
-                message,
-                "name the file with -c; `lockgate schema` prints what it may hold",
-            ));
-            Err(found.into_problems(Some(path)))
-        }
-    }
+    checked(&read(path)?, base, env, Some(path))
+}
+
+/// Reads the plans of a file: those of a whole configuration, or the one plan that the file is, which then bears the file's
+/// name. Nothing else in the file is checked, so that neither secrets nor prompts need be there.
+pub fn load_plans(path: &Path) -> Result<Plans, Problems> {
+    let text = read(path)?;
+    let mut found = Found::default();
+    let plans = read_node(&text, &mut found).and_then(|root| check::plans(&root, name_of(path), &mut found));
+    finish(plans, found, Some(path)).map(|(plans, _)| plans)
+}
+
+/// A file's name without its ending, with `-` for whatever cannot stand in a name.
+fn name_of(path: &Path) -> PlanName {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
+    let name: String =
+        stem.chars().take(NAME_BYTES_MAX).map(|letter| if fits(letter) { letter } else { '-' }).collect();
+    PlanName::new(&name).unwrap_or_else(|_| standard_name())
 }
 
 /// Checks a text as [`load`] does a file; what it names is relative to `base_dir`.
@@ -75,10 +93,22 @@ fn finish<T>(value: Option<T>, found: Found, file: Option<&Path>) -> Result<(T, 
     }
 }
 
-fn read(path: &Path) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| check::reason(&error))?;
-    // One byte more than is allowed, so that what is too large is seen to be.
-    file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(|error| check::reason(&error))?;
-    String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".into())
+fn read(path: &Path) -> Result<String, Problems> {
+    let text = || -> Result<String, String> {
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path).map_err(|error| check::reason(&error))?;
+        // One byte more than is allowed, so that what is too large is seen to be.
+        file.take(FILE_BYTES_MAX as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| check::reason(&error))?;
+        String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".into())
+    };
+    text().map_err(|message| {
+        let mut found = Found::default();
+        found.problem(Problem::of_file(
+            message,
+            "name the file with -c; `lockgate schema` prints what it may hold",
+        ));
+        found.into_problems(Some(path))
+    })
 }

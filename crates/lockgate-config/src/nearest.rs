@@ -4,7 +4,7 @@
 const WORD_BYTES_MAX: usize = lockgate_core::name::NAME_BYTES_MAX;
 
 /// The known word that differs from `word` in the fewest letters, if it is near enough to have been meant.
-pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     // A third of the letters may be wrong: `eror` is `error`, but `cost` is not `csat`.
     let tolerated = (word.chars().count() / 3).max(1);
     known
@@ -18,7 +18,7 @@ pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
 }
 
 /// A hint that names the nearest known word, all of them when none is near, or says that there are none.
-pub(crate) fn hint<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
+pub fn hint<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
     let known: Vec<&str> = known.into_iter().collect();
     match nearest(word, known.iter().copied()) {
         Some(near) => Some(format!("did you mean `{near}`?")),

@@ -5,12 +5,14 @@
 
 use std::fmt::{self, Write as _};
 
-use lockgate_core::plan::{Action, Blame, Gate, Need, Phase, PhaseKind, Plan, Rule, Trigger};
+use lockgate_core::plan::{
+    Action, Blame, Gate, Mode, Need, OnDeadline, Phase, PhaseKind, Plan, Rule, SliceAction, Trigger,
+};
 use lockgate_core::segment::{Confine, Matcher};
 use lockgate_core::share::Share;
 
-use crate::duration;
-use crate::percent;
+use crate::check::{is_everybody, is_hard};
+use crate::{duration, percent};
 
 /// Writes a plan as YAML, as it would stand below `plans.NAME`.
 pub fn write_plan(plan: &Plan) -> String {
@@ -24,6 +26,17 @@ fn write_lines(text: &mut String, plan: &Plan) -> fmt::Result {
     writeln!(text, "alpha: {}", part(plan.alpha))?;
     writeln!(text, "beta: {}", part(plan.beta))?;
     writeln!(text, "warm_for: {}", duration::write(plan.warm_for))?;
+    let slice_action = match plan.slices.action {
+        SliceAction::RollBack => "roll_back",
+        SliceAction::Withdraw => "withdraw",
+        SliceAction::Freeze => "freeze",
+    };
+    writeln!(text, "slices: {{ do: {slice_action}, part: {} }}", part(plan.slices.part))?;
+    let on_deadline = match plan.on_deadline {
+        OnDeadline::Pause => "pause",
+        OnDeadline::RollBack => "roll_back",
+    };
+    writeln!(text, "on_deadline: {on_deadline}")?;
     writeln!(text, "phases:")?;
     plan.phases.iter().try_for_each(|phase| write_phase(text, phase))?;
     writeln!(text, "triggers:")?;
@@ -36,7 +49,7 @@ fn write_phase(text: &mut String, phase: &Phase) -> fmt::Result {
         PhaseKind::Shadow { sample } => writeln!(text, "    shadow: {}", share(sample))?,
         PhaseKind::Canary { share: users } => writeln!(text, "    share: {}", share(users))?,
     }
-    if phase.kind.share() == Share::FULL {
+    if is_everybody(phase) {
         return Ok(());
     }
     writeln!(text, "    dwell: {}", duration::write(phase.dwell))?;
@@ -70,7 +83,10 @@ fn gate_fields(gate: &Gate) -> String {
         Rule::RatioUnder { fail, pass } => format!("ratio_below: {pass}, ratio_fail: {fail}"),
         Rule::MeanOver { limit } => format!("above: {}", part(limit)),
         Rule::DropUnder { fail, pass } => format!("within: {}, fail_beyond: {}", part(pass), part(fail)),
-        Rule::AmountUnder { times } => format!("times_stable: {times}"),
+        Rule::SpendUnder { times } => format!("times_stable: {times}"),
+        Rule::RiseUnder { fail, pass } => format!("within: {}, fail_beyond: {}", part(pass), part(fail)),
+        Rule::Never => "never: true".into(),
+        Rule::ShiftUnder { ratio } => format!("shift_below: {ratio}"),
     };
     let need = match gate.need {
         Need::Always => "always",
@@ -88,15 +104,24 @@ fn trigger_fields(trigger: &Trigger) -> String {
         Rule::RatioUnder { fail, .. } => format!("ratio_above: {fail}"),
         Rule::MeanOver { limit } => format!("below: {}", part(limit)),
         Rule::DropUnder { fail, .. } => format!("drops: {}", part(fail)),
-        Rule::AmountUnder { times } => format!("times_stable: {times}"),
+        Rule::SpendUnder { times } => format!("times_stable: {times}"),
+        Rule::RiseUnder { fail, .. } => format!("rises: {}", part(fail)),
+        Rule::Never => "never: true".into(),
+        Rule::ShiftUnder { ratio } => format!("shift_above: {ratio}"),
     };
     let action = match trigger.action {
         Action::RollBack => "roll_back",
         Action::Freeze => "freeze",
+        Action::Alert => "alert",
+    };
+    let mode = match trigger.mode {
+        _ if is_hard(&trigger.rule) => "",
+        Mode::Evidence => " mode: evidence,",
+        Mode::Literal => " mode: literal,",
     };
     let over = duration::write(trigger.over);
     format!(
-        "signal: {}, {rule}, over: {over}, do: {action}, weight: {}",
+        "signal: {}, {rule}, over: {over},{mode} do: {action}, weight: {}",
         signal(&trigger.signal),
         trigger.weight
     )
@@ -141,43 +166,4 @@ fn quoted(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use lockgate_core::name::PlanName;
-
-    use super::*;
-
-    const EVERYTHING: &str = "
-alpha: 0.0123
-phases:
-  - { name: 'a: \"b\" # c', shadow: 33.3%, dwell: 90m, gates: [ { signal: agreement, above: 90% }, { signal: error, below: 1.23456% } ] }
-  - { share: 0.1%, dwell: 1d, only: [ { tier: [ a, b ], geo: eu }, { tier: '1.0' } ], gates: [ { signal: 'rate:ok', within: 5%, fail_beyond: 2% } ] }
-  - share: 7%
-    dwell: 1d
-    gates:
-      - { signal: latency, p999_below: 5s, blame: 1.5 }
-      - { signal: latency, p50_below: 1500ms, blame: always }
-      - { signal: escalated, ratio_below: 1.5, weight: 0.25 }
-      - { signal: 'score:nps', above: 50%, need: if_reported }
-triggers:
-  - { signal: error, above: 2% }
-  - { signal: escalated, ratio_above: 2 }
-  - { signal: task_success, below: 50% }
-  - { signal: csat, drops: 10%, do: freeze }
-  - { signal: cost, times_stable: 3.5, over: 1h30m }
-  - { signal: first_token, p95_above: 10s }
-";
-
-    #[test]
-    fn a_written_plan_reads_back_the_same() {
-        let name = PlanName::new("everything").unwrap();
-        let everything =
-            crate::parse_plan(EVERYTHING, name.clone()).unwrap_or_else(|problems| panic!("{problems}"));
-        let standard = Plan { name: name.clone(), ..Plan::standard() };
-        for plan in [everything, standard] {
-            let text = write_plan(&plan);
-            let read = crate::parse_plan(&text, name.clone())
-                .unwrap_or_else(|problems| panic!("{problems}\n{text}"));
-            assert_eq!(read, plan, "\n{text}");
-        }
-    }
-}
+mod tests;

@@ -199,7 +199,7 @@ pub struct ShadowBounds {
 }
 
 /// One version.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Version {
     /// Its name and the digest of everything below.
     pub id: VersionRef,
@@ -240,7 +240,7 @@ impl VersionKind {
 }
 
 /// One tier of a chain.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Tier {
     /// Who answers.
     pub target: Arc<Target>,
@@ -315,6 +315,8 @@ pub struct SignalSettings {
     pub flush: Duration,
     /// How long after its end a bucket is read: at least two flushes.
     pub watermark: Duration,
+    /// A session with no call for so long has ended.
+    pub session_idle: Duration,
     /// How long buckets and answers are kept.
     pub retention: Duration,
 }

@@ -1,5 +1,8 @@
 //! What a file with mistakes is told.
 
+#[path = "mistakes/plans.rs"]
+mod plans;
+
 use std::path::Path;
 
 use lockgate_config::{Loaded, Problems, load, parse};
@@ -315,134 +318,6 @@ fn mistakes_in_versions_are_told() {
 }
 
 #[test]
-fn mistakes_in_plans_are_told() {
-    plan("based_on: standart", "plans.p.based_on: there is no plan `standart`");
-    plan("based_on: p", "plans.p.based_on: it is based on itself: p -> p");
-    plan("based_on: standard\nalpha: 50%", "plans.p.alpha: 50 % is not between 0 % and 50 %");
-    plan("based_on: standard\nbeta: 0", "plans.p.beta: 0 % is not between 0 % and 50 %");
-    plan("based_on: standard\ntriggers: []", "plans.p.triggers: a plan without triggers has no way back");
-    plan(
-        "phases: [ { share: 1%, dwell: 1h, gates: [ { signal: error, below: 1% } ] } ]",
-        "plans.p: `triggers` is missing",
-    );
-    plan("triggers: [ { signal: error, above: 1% } ]", "plans.p: `phases` is missing");
-    phases("  []", "plans.p.phases: a plan without a phase that is judged is no plan");
-    phases("  - share: 100%", "plans.p.phases: a plan without a phase that is judged is no plan");
-    let error = "gates: [ { signal: error, below: 1% } ]";
-    phases(
-        &format!("  - {{ dwell: 1h, {error} }}"),
-        "plans.p.phases[0]: a phase has a `shadow` or a `share`, one of the two",
-    );
-    phases(&format!("  - {{ share: 1, dwell: 1h, {error} }}"), "plans.p.phases[0].share: 1 is not a share");
-    phases(&format!("  - {{ share: 0%, dwell: 1h, {error} }}"), "plans.p.phases[0].share: `0%` is nobody");
-    phases(&format!("  - {{ share: 1%, {error} }}"), "plans.p.phases[0]: `dwell` is missing");
-    phases("  - { share: 1%, dwell: 1h }", "plans.p.phases[0]: a phase without gates is not judged");
-    phases(
-        &format!("  - {{ share: 1%, dwell: 2h, deadline: 1h, {error} }}"),
-        "plans.p.phases[0].deadline: it is over before the `dwell` of 2h",
-    );
-    let two = |first: &str, second: &str| {
-        format!("  - {{ {first}, dwell: 1h, {error} }}\n  - {{ {second}, dwell: 1h, {error} }}")
-    };
-    phases(
-        &two("share: 10%", "share: 5%"),
-        "plans.p.phases[1].share: 5 % is not more than the 10 % of the phase before",
-    );
-    phases(
-        &two("share: 10%, only: [ { tier: free } ]", "share: 10%, only: [ { tier: free } ]"),
-        "plans.p.phases[1].share: 10 % is not more than the 10 % of the phase before",
-    );
-    phases(
-        &two("share: 100%, only: [ { tier: internal } ]", "share: 10%"),
-        "plans.p.phases[1].share: 10 % is not more than the 100 % of the phase before",
-    );
-    phases(
-        &two("share: 10%", "shadow: 50%"),
-        "plans.p.phases[1]: copies after users: a shadow phase comes before the first share",
-    );
-    phases(
-        &two("share: 1%", "share: 5%, only: [ { tier: free } ]"),
-        "plans.p.phases[1].only: `tier=free` leaves out some of `everyone`, whom the phase before reaches",
-    );
-    phases(
-        &two("share: 1%, only: [ { tier: [ free, internal ] } ]", "share: 5%, only: [ { tier: free } ]"),
-        "plans.p.phases[1].only: `tier=free` leaves out some of `tier=free|internal`, whom the phase before reaches",
-    );
-    phases(
-        &format!("  - {{ share: 1%, dwell: 1h, {error} }}\n  - {{ share: 100%, {error} }}"),
-        "plans.p.phases[1].gates: the phase with everybody is the end of the rollout",
-    );
-}
-
-#[test]
-fn mistakes_in_gates_and_triggers_are_told() {
-    let at = "plans.p.phases[0].gates[0]";
-    gate("{ signal: eror, below: 1% }", &format!("{at}.signal: `eror` is not a signal"));
-    gate("{ signal: error }", &format!("{at}: it says what is looked at, but not what must hold"));
-    gate(
-        "{ signal: error, below: 1%, above: 1% }",
-        &format!("{at}: it has more than one rule: below, above"),
-    );
-    gate("{ signal: error, below: 5 }", &format!("{at}.below: 5 is not a share"));
-    gate("{ signal: error, below: 0% }", &format!("{at}.below: `0%` can never be shown by counting"));
-    gate(
-        "{ signal: escalated, ratio_below: 1 }",
-        &format!("{at}.ratio_below: 1 times stable leaves no room for chance"),
-    );
-    gate(
-        "{ signal: csat, within: 2%, fail_beyond: 5% }",
-        &format!("{at}.fail_beyond: `5%` is past the 2 % at which the gate passes"),
-    );
-    gate(
-        "{ signal: csat, within: 2%, blame: always }",
-        &format!("{at}.blame: `blame` goes with `below` and `p.._below` only"),
-    );
-    gate(
-        "{ signal: error, below: 2%, ratio_fail: 2 }",
-        &format!("{at}.ratio_fail: `ratio_fail` goes with `ratio_below` only"),
-    );
-    gate("{ signal: error, below: 2%, blame: never }", &format!("{at}.blame: `never` is not known here"));
-    gate("{ signal: error, below: 2%, need: maybe }", &format!("{at}.need: `maybe` is not known here"));
-    gate(
-        "{ signal: error, below: 2%, weight: 0 }, { signal: agreement, above: 90% }",
-        "plans.p.phases[0].gates[1].signal: `agreement` compares copies, of which a phase with a share has none",
-    );
-    for (rule, signal, judges) in [
-        ("below: 1%", "latency", "rates of what should be rare"),
-        ("below: 1%", "task_success", "rates of what should be rare"),
-        ("above: 1%", "error", "scores, and rates of which more is better"),
-        ("within: 1%", "cost", "scores, and rates of which more is better"),
-        ("p99_below: 1s", "error", "times"),
-        ("ratio_below: 2", "nps", "rates of what should be rare"),
-    ] {
-        let shown = if signal == "nps" { "score:nps" } else { signal };
-        gate(
-            &format!("{{ signal: {signal}, {rule} }}"),
-            &format!("{at}.signal: `{shown}` cannot be judged by this rule, which is for {judges}"),
-        );
-    }
-    phases(
-        "  - { shadow: 100%, dwell: 1h, gates: [ { signal: csat, within: 2% } ] }",
-        &format!(
-            "{at}.signal: `csat` is seen only where users are answered, which a shadow phase does not do"
-        ),
-    );
-    trigger("{ signal: error, above: 2%, do: panic }", "plans.p.triggers[0].do: `panic` is not known here");
-    trigger(
-        "{ signal: error, above: 2%, weight: 0 }",
-        "plans.p.triggers[0].weight: a trigger without weight never fires",
-    );
-    trigger(
-        "{ signal: error, times_stable: 3 }",
-        "plans.p.triggers[0].signal: `error` cannot be judged by this rule, which is for amounts per call",
-    );
-    trigger(
-        "{ signal: agreement, below: 50% }",
-        "plans.p.triggers[0]: `agreement` is only seen in shadow phases, a trigger is watched in all",
-    );
-}
-
-#[test]
 fn mistakes_in_clients_are_told() {
     let labelled =
         |clients: &str| file(clients, "", "segments: [ { name: tier, values: [ free, internal ] } ]", "", "");
@@ -463,17 +338,6 @@ fn a_repeated_key_is_told_where_it_is_repeated() {
     top("limits: memory\nlimits: memory", "limits: it is written twice, first on line 1");
     let problems = read(&file("limits: memory\nlimits: memory", "", "", "", "")).map(|_| ()).unwrap_err();
     assert_eq!(problems.list[0].line, Some(2));
-}
-
-#[test]
-fn a_long_chain_of_plans_is_told_and_not_followed() {
-    let mut plans = String::from("plans:\n");
-    for i in 0..2000 {
-        plans.push_str(&format!("  p{i}: {{ based_on: p{} }}\n", i + 1));
-    }
-    plans.push_str("  p2000: { based_on: standard }\n");
-    let problems = read(&(file("", "", "", "", "") + &plans)).map(|_| ()).unwrap_err();
-    assert!(problems.to_string().contains("more than 8 plans that are based on each other"), "{problems}");
 }
 
 #[test]

@@ -5,8 +5,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use lockgate_config::{load, parse, reference, schema, write_plan};
+use lockgate_config::{load, parse, parse_plan, reference, schema, write_plan};
+use lockgate_core::name::PlanName;
 use lockgate_core::plan::{Plan, standard_name};
+use lockgate_core::signal::Signal;
 
 const GENERATED: &str = "<!-- written by the program from here on -->\n";
 
@@ -85,6 +87,38 @@ fn every_snippet_of_the_reference_page_checks_clean() {
         let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}\n{snippet}"));
         assert_eq!(loaded.warnings, [], "{snippet}");
     }
+}
+
+#[test]
+fn the_plan_of_the_guide_is_read_and_written_back() {
+    let guide = text_of(&root().join("docs/guide/plans.md"));
+    let written = snippets(&guide);
+    assert_eq!(written.len(), 1);
+    let name = PlanName::new("guide").unwrap();
+    let plan = parse_plan(&written[0], name.clone()).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(parse_plan(&write_plan(&plan), name).unwrap(), plan);
+    // It says that it writes everything.
+    let missing: Vec<&str> = ["alpha", "beta", "warm_for", "phases", "triggers", "slices", "on_deadline"]
+        .into_iter()
+        .filter(|key| !shows(&written[0], key))
+        .collect();
+    assert_eq!(missing, Vec::<&str>::new());
+    // And it checks clean beside a feature with labels.
+    let indented: String = written[0].lines().map(|line| format!("    {line}\n")).collect();
+    let loaded = parse(&whole(&format!("plans:\n  guide:\n{indented}")), Path::new(""), &env);
+    assert_eq!(loaded.unwrap_or_else(|problems| panic!("{problems}")).warnings, []);
+}
+
+/// Every signal that is built in stands in the page's table, with the rules that its kind has.
+#[test]
+fn every_built_in_signal_is_in_the_table_of_signals() {
+    let page = page();
+    let table = page.split_once("| signal | counted as | rules |").unwrap().1;
+    let table = table.split_once("\n\n").unwrap().0;
+    let missing: Vec<String> = (Signal::built_in().iter().map(Signal::to_string))
+        .filter(|signal| !table.contains(&format!("`{signal}`")))
+        .collect();
+    assert_eq!(missing, Vec::<String>::new());
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod audit;
 mod body;
 mod caller;
+mod drill;
 mod failure;
 mod features;
 mod health;
@@ -111,6 +112,10 @@ pub fn router(controller: Arc<Controller>, token: Option<Secret>) -> Router {
         .route("/rollouts/{feature}/resume", post(rollouts::resume))
         .route("/rollouts/{feature}/rollback", post(rollouts::roll_back))
         .route("/rollouts/{feature}/explain", get(rollouts::explain))
+        .route("/rollouts/{feature}/gate", get(rollouts::gate))
+        .route("/events/{event}/explain", get(audit::explain))
+        .route("/drills/{feature}", get(drill::one).post(drill::start))
+        .route("/drills/{feature}/end", post(drill::end))
         .route("/audit/log", get(audit::log))
         .route("/audit/at", get(audit::at))
         .route("/audit/request/{id}", get(audit::request))

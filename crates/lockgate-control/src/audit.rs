@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use lockgate_core::command::{Served, serving};
 use lockgate_core::name::{FeatureName, RequestId};
 use lockgate_core::state::FeatureState;
-use lockgate_store::StoreError;
 use lockgate_store::row::{Answer, Logged, ShadowSample, Verification};
+use lockgate_store::{Store, StoreError};
 use serde::Serialize;
 
 use crate::commit::LOG_CHUNK;
@@ -24,6 +24,12 @@ pub enum AuditError {
     NoSuchEntry {
         /// The feature.
         feature: FeatureName,
+        /// The number asked for.
+        seq: u64,
+    },
+    /// No such entry of any feature.
+    #[error("the log has no entry {seq}")]
+    NoEntry {
         /// The number asked for.
         seq: u64,
     },
@@ -104,26 +110,35 @@ impl Controller {
         self.store.samples(feature, limit.clamp(1, PAGE_MAX)).await
     }
 
-    /// Reads the log in order until it ends, `take` says no, or too much was read; then tells where it stopped.
+    /// As [`scan`], over this controller's own log.
     pub(crate) async fn scan(
         &self,
         after: u64,
-        mut take: impl FnMut(Logged) -> bool,
+        take: impl FnMut(Logged) -> bool,
     ) -> Result<Option<u64>, StoreError> {
-        let mut after = after;
-        for _ in 0..SCAN_MAX / LOG_CHUNK {
-            let chunk = self.store.log_after(after, LOG_CHUNK).await?;
-            let is_last = chunk.len() < LOG_CHUNK;
-            for logged in chunk {
-                after = logged.seq;
-                if !take(logged) {
-                    return Ok(Some(after));
-                }
-            }
-            if is_last {
-                return Ok(None);
+        scan(&self.store, after, take).await
+    }
+}
+
+/// Reads the log in order until it ends, `take` says no, or too much was read; then tells where it stopped.
+pub(crate) async fn scan(
+    store: &Store,
+    after: u64,
+    mut take: impl FnMut(Logged) -> bool,
+) -> Result<Option<u64>, StoreError> {
+    let mut after = after;
+    for _ in 0..SCAN_MAX / LOG_CHUNK {
+        let chunk = store.log_after(after, LOG_CHUNK).await?;
+        let is_last = chunk.len() < LOG_CHUNK;
+        for logged in chunk {
+            after = logged.seq;
+            if !take(logged) {
+                return Ok(Some(after));
             }
         }
-        Ok(Some(after))
+        if is_last {
+            return Ok(None);
+        }
     }
+    Ok(Some(after))
 }

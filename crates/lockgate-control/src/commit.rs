@@ -58,6 +58,12 @@ impl Controller {
     pub(crate) async fn append(&self, expected: Head, entries: Vec<Entry>) -> Result<(), AppendError> {
         let head = self.store.append(expected, entries.clone()).await?;
         self.world().take_in_own(expected, &entries, head);
+        // Said by whoever recorded it, and so by one process only and once.
+        for entry in &entries {
+            if let Event::Alerted { why, .. } = &entry.event {
+                tracing::warn!(feature = %entry.feature, "a person ought to look: {why}");
+            }
+        }
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use lockgate_store::{AppendError, Store, StoreError};
 use tokio::sync::watch;
 
 use crate::commit::{CommitError, TRIES};
+use crate::drill::Drills;
 use crate::gather::Account;
 use crate::reload::{declarations, freezes};
 use crate::world::World;
@@ -34,6 +35,8 @@ pub struct Controller {
     world: Mutex<World>,
     /// One look at a time; also what each rollout's evidence has come to so far.
     pub(crate) accounts: tokio::sync::Mutex<HashMap<FeatureName, Account>>,
+    /// The rehearsals, as far as the log was read for them.
+    pub(crate) drills: tokio::sync::Mutex<Drills>,
 }
 
 impl fmt::Debug for Controller {
@@ -95,6 +98,7 @@ impl Controller {
             live: Arc::new(Live::new(Table::new(Arc::clone(&config), &HashMap::new()))),
             world: Mutex::new(World::new(config)),
             accounts: tokio::sync::Mutex::new(HashMap::new()),
+            drills: tokio::sync::Mutex::default(),
         };
         controller.declare().await?;
         controller.publish();
@@ -186,15 +190,16 @@ impl Controller {
         }
     }
 
-    /// Forgets sums and answers past their retention, but none that a rollout under way is judged by.
+    /// Forgets sums and answers past their retention, but none that a rollout is still judged by.
     async fn forget(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         let moment = {
             let world = self.world();
             let kept = now.checked_sub(world.config().signals.retention).unwrap_or(Timestamp::MIN);
             let states = world.states();
-            let rollouts = states.values().filter_map(|state| state.rollout.as_ref());
-            let started = rollouts.filter(|rollout| rollout.is_under_way()).map(|rollout| rollout.started);
+            let rollouts =
+                states.values().flat_map(|state| state.rollout.iter().chain(state.aside.as_deref()));
+            let started = rollouts.filter(|rollout| rollout.is_watched(now)).map(|rollout| rollout.started);
             started.fold(kept, Timestamp::min)
         };
         // The bucket in which a rollout began starts before it did.

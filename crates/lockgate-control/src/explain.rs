@@ -1,18 +1,29 @@
-//! Says in words what happened and why: the sentence first, then every number it rests on.
+//! Says in words what happened and why: the sentence first, then every number it rests on, and whether those numbers come out
+//! the same when they are taken again from the log and the sums.
+
+mod words;
+
+use std::time::Duration;
 
 use jiff::Timestamp;
-use lockgate_core::command::Command;
-use lockgate_core::event::{Entry, Event, Outcome, Role, Verdict};
+use lockgate_core::event::{Entry, Verdict};
 use lockgate_core::name::FeatureName;
-use lockgate_core::route::KillTo;
-use lockgate_core::share::percent;
-use lockgate_core::signal::Measure;
-use lockgate_core::state::FeatureState;
+use lockgate_store::Store;
 use lockgate_store::row::Logged;
 use serde::Serialize;
+use tokio::sync::Semaphore;
 
-use crate::audit::AuditError;
+pub(crate) use self::words::receipt;
+use self::words::{numbers, sentence};
+use crate::again::{Again, again};
+use crate::audit::{AuditError, scan};
 use crate::controller::{AUTHOR, Controller};
+
+/// How long a server takes evidence again before it says to do it elsewhere: less than a client waits for an answer.
+const AGAIN_WITHIN: Duration = Duration::from_secs(20);
+
+/// Explanations whose evidence a server takes again at once; more wait. One that takes long must not slow down decisions.
+static AGAIN_AT_ONCE: Semaphore = Semaphore::const_new(1);
 
 /// A decision, explained.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -33,6 +44,12 @@ pub struct Explanation {
     pub numbers: Vec<String>,
     /// The same for programs.
     pub standing: Vec<Verdict>,
+    /// Whether the numbers come out the same from the log and the sums alone; `None` when that cannot be told.
+    pub reproduced: Option<bool>,
+    /// Why it cannot be told.
+    pub reproduced_why: Option<String>,
+    /// Which numbers come out otherwise.
+    pub differences: Vec<String>,
 }
 
 impl Controller {
@@ -43,71 +60,144 @@ impl Controller {
         feature: &FeatureName,
         event: Option<u64>,
     ) -> Result<Explanation, AuditError> {
-        match event {
-            Some(seq) => self.explain_entry(feature, seq).await,
-            None => self.explain_latest(feature).await,
-        }
+        let found = match event {
+            Some(seq) => Found::entry(&self.store, Some(feature), seq).await?,
+            None => match self.last_look(feature) {
+                Some(look) => return Ok(look),
+                None => Found::latest(&self.store, feature).await?,
+            },
+        };
+        self.explained(found).await
     }
 
-    async fn explain_entry(&self, feature: &FeatureName, seq: u64) -> Result<Explanation, AuditError> {
+    /// Explains an entry of the log by its number alone.
+    pub async fn explain_event(&self, seq: u64) -> Result<Explanation, AuditError> {
+        let found = Found::entry(&self.store, None, seq).await?;
+        self.explained(found).await
+    }
+
+    async fn explained(&self, found: Found) -> Result<Explanation, AuditError> {
+        let taking = async {
+            let _turn = AGAIN_AT_ONCE.acquire().await;
+            again(&self.store, &found.before, &found.logged.entry).await
+        };
+        let taken = match tokio::time::timeout(AGAIN_WITHIN, taking).await {
+            Ok(taken) => taken?,
+            Err(_) => Again::Cannot("it takes too long for a server; ask for it with --store".into()),
+        };
+        Ok(of_entry(found.logged, taken))
+    }
+
+    /// What a rollout under way waits for.
+    fn last_look(&self, feature: &FeatureName) -> Option<Explanation> {
+        let (state, standing, seen) = {
+            let world = self.world();
+            (world.state(feature)?, world.standing(feature)?.clone(), world.seen(feature))
+        };
+        let rollout = state.rollout.as_ref().filter(|rollout| rollout.is_under_way())?;
+        let reasons = match standing.waiting_for.is_empty() {
+            true => "nothing more".to_owned(),
+            false => standing.waiting_for.join("; "),
+        };
+        let place =
+            rollout.phase().map_or_else(|| rollout.state_word().to_owned(), |phase| phase.name.clone());
+        let mut verdicts = standing.verdicts;
+        let is_shown = |slice: &Verdict| verdicts.iter().any(|verdict| verdict.key() == slice.key());
+        let slices: Vec<Verdict> = seen.slices.into_iter().filter(|slice| !is_shown(slice)).collect();
+        verdicts.extend(slices);
+        Some(Explanation {
+            feature: feature.clone(),
+            seq: None,
+            ts: standing.at,
+            author: AUTHOR.to_owned(),
+            event: None,
+            sentence: format!(
+                "{} is at `{place}` ({}); it waits for: {reasons}",
+                rollout.candidate,
+                rollout.state_word()
+            ),
+            numbers: verdicts.iter().map(numbers).collect(),
+            standing: verdicts,
+            reproduced: None,
+            reproduced_why: Some("nothing was decided; the log holds only what was".into()),
+            differences: Vec::new(),
+        })
+    }
+}
+
+/// Explains an entry of a store's log without a server: the one of this number, or else the latest about a rollout of the
+/// feature. One of the two must be named.
+pub async fn explain_stored(
+    store: &Store,
+    feature: Option<&FeatureName>,
+    event: Option<u64>,
+) -> Result<Explanation, AuditError> {
+    let found = match (feature, event) {
+        (feature, Some(seq)) => Found::entry(store, feature, seq).await?,
+        (Some(feature), None) => Found::latest(store, feature).await?,
+        (None, None) => return Err(AuditError::NoEntry { seq: 0 }),
+    };
+    let taken = again(store, &found.before, &found.logged.entry).await?;
+    Ok(of_entry(found.logged, taken))
+}
+
+/// An entry, and what the log says of its feature before it.
+struct Found {
+    logged: Logged,
+    before: Vec<Entry>,
+}
+
+impl Found {
+    async fn entry(store: &Store, feature: Option<&FeatureName>, seq: u64) -> Result<Self, AuditError> {
         let found = match seq.checked_sub(1) {
-            Some(before) => self.store.log_after(before, 1).await?.into_iter().next(),
+            Some(before) => store.log_after(before, 1).await?.into_iter().next(),
             None => None,
         };
-        let logged = found.filter(|logged| logged.seq == seq && logged.entry.feature == *feature);
-        logged.map(of_entry).ok_or(AuditError::NoSuchEntry { feature: feature.clone(), seq })
+        let is_meant = |logged: &Logged| {
+            logged.seq == seq && feature.is_none_or(|feature| logged.entry.feature == *feature)
+        };
+        match (found.filter(is_meant), feature) {
+            (Some(logged), _) => {
+                let mut before = Vec::new();
+                scan(store, 0, |earlier| {
+                    let is_earlier = earlier.seq < seq;
+                    if is_earlier && earlier.entry.feature == logged.entry.feature {
+                        before.push(earlier.entry);
+                    }
+                    is_earlier
+                })
+                .await?;
+                Ok(Self { logged, before })
+            }
+            (None, Some(feature)) => Err(AuditError::NoSuchEntry { feature: feature.clone(), seq }),
+            (None, None) => Err(AuditError::NoEntry { seq }),
+        }
     }
 
-    async fn explain_latest(&self, feature: &FeatureName) -> Result<Explanation, AuditError> {
-        let (state, standing) = {
-            let world = self.world();
-            (world.state(feature), world.standing(feature).cloned())
-        };
-        let rollout = state.as_ref().and_then(|state| state.rollout.as_ref());
-        if let (Some(rollout), Some(standing)) = (rollout, standing)
-            && rollout.is_under_way()
-        {
-            let reasons = match standing.waiting_for.is_empty() {
-                true => "nothing more".to_owned(),
-                false => standing.waiting_for.join("; "),
-            };
-            let place =
-                rollout.phase().map_or_else(|| rollout.state_word().to_owned(), |phase| phase.name.clone());
-            return Ok(Explanation {
-                feature: feature.clone(),
-                seq: None,
-                ts: standing.at,
-                author: AUTHOR.to_owned(),
-                event: None,
-                sentence: format!(
-                    "{} is at `{place}` ({}); it waits for: {reasons}",
-                    rollout.candidate,
-                    rollout.state_word()
-                ),
-                numbers: standing.verdicts.iter().map(numbers).collect(),
-                standing: standing.verdicts,
-            });
-        }
-        let mut latest = None;
-        self.scan(0, |logged| {
-            if logged.entry.feature == *feature && logged.entry.event.rollout().is_some() {
-                latest = Some(logged);
+    /// The latest about a rollout.
+    async fn latest(store: &Store, feature: &FeatureName) -> Result<Self, AuditError> {
+        let mut of_feature: Vec<Logged> = Vec::new();
+        scan(store, 0, |logged| {
+            if logged.entry.feature == *feature {
+                of_feature.push(logged);
             }
             true
         })
         .await?;
-        latest.map(of_entry).ok_or(AuditError::NothingDecided { feature: feature.clone() })
+        let latest = of_feature.iter().rposition(|logged| logged.entry.event.rollout().is_some());
+        let logged = latest.map(|at| of_feature.split_off(at)).and_then(|rest| rest.into_iter().next());
+        let logged = logged.ok_or_else(|| AuditError::NothingDecided { feature: feature.clone() })?;
+        Ok(Self { logged, before: of_feature.into_iter().map(|logged| logged.entry).collect() })
     }
 }
 
-fn of_entry(logged: Logged) -> Explanation {
+fn of_entry(logged: Logged, taken: Again) -> Explanation {
     let Entry { ts, feature, author, event } = logged.entry;
-    let standing = match &event {
-        Event::PhaseEntered { standing, .. }
-        | Event::Paused { standing, .. }
-        | Event::Frozen { standing, .. }
-        | Event::RollbackStarted { standing, .. } => standing.clone(),
-        _ => Vec::new(),
+    let standing = event.standing().to_vec();
+    let (reproduced, reproduced_why, differences) = match taken {
+        Again::Same => (Some(true), None, Vec::new()),
+        Again::Differs(differences) => (Some(false), None, differences),
+        Again::Cannot(why) => (None, Some(why), Vec::new()),
     };
     Explanation {
         feature,
@@ -118,111 +208,8 @@ fn of_entry(logged: Logged) -> Explanation {
         sentence: sentence(&event),
         numbers: standing.iter().map(numbers).collect(),
         standing,
+        reproduced,
+        reproduced_why,
+        differences,
     }
-}
-
-/// An event in one sentence.
-pub(crate) fn sentence(event: &Event) -> String {
-    match event {
-        Event::StableDeclared { declared, stable } if declared == stable => {
-            format!("the configuration says that users have {stable}")
-        }
-        Event::StableDeclared { declared, stable } => {
-            format!("the configuration declares {declared}; users have {stable}")
-        }
-        Event::RolloutStarted { stable, candidate, plan, owner, confine, .. } => format!(
-            "the rollout of {candidate} over {stable} began by the plan `{}`, for {confine}; {owner} answers for it",
-            plan.name
-        ),
-        Event::PhaseEntered { name, why, .. } => format!("phase `{name}` was entered: {why}"),
-        Event::Paused { why, .. } => format!("the rollout was paused: {why}"),
-        Event::Frozen { why, .. } => format!("the rollout was frozen, the candidate gets no calls: {why}"),
-        Event::Resumed { why, .. } => format!("the rollout goes on: {why}"),
-        Event::RollbackStarted { why, .. } => format!("all traffic was sent back to stable: {why}"),
-        Event::RolledBack { candidate_calls, candidate_users, .. } => format!(
-            "the rollback is complete: the candidate's measured share is 0; it had answered {candidate_calls} calls of \
-             {candidate_users} users"
-        ),
-        Event::Completed { warm_until, .. } => {
-            format!("the candidate is the stable version now; the old one stays warm until {warm_until}")
-        }
-        Event::Flipped { from, to, why, .. } => format!("all users went from {from} to {to} at once: {why}"),
-        Event::Killed { to: KillTo::Stable, why } => {
-            format!("the kill switch sent everybody to stable: {why}")
-        }
-        Event::Killed { to: KillTo::Rules, why } => {
-            format!("the kill switch sent everybody to the deterministic tier: {why}")
-        }
-        Event::Revived { why } => {
-            format!("the kill switch was released: {why}; a rollout under way waits to be resumed")
-        }
-    }
-}
-
-/// One gate or trigger in one sentence with every number.
-fn numbers(verdict: &Verdict) -> String {
-    let shown = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| figure(verdict, value));
-    let role = match verdict.role {
-        Role::Gate => "gate",
-        Role::Trigger => "trigger",
-    };
-    let outcome = match verdict.outcome {
-        Outcome::Pass => "pass",
-        Outcome::Fail => "fail",
-        Outcome::Inconclusive => "inconclusive",
-    };
-    let interval = verdict.interval.map_or_else(String::new, |(low, high)| {
-        format!(" in [{}, {}]", figure(verdict, low), figure(verdict, high))
-    });
-    format!(
-        "{role} {}: {outcome}, {}; {} {} of {} observed{interval}, stable {} of {}, limit {}; \
-         evidence to pass {:.2} of {:.2}, to fail {:.2} of {:.2}",
-        verdict.name,
-        verdict.why,
-        verdict.arm,
-        shown(verdict.estimate),
-        verdict.n,
-        shown(verdict.stable_estimate),
-        verdict.stable_n,
-        figure(verdict, verdict.limit),
-        verdict.log_e_pass,
-        verdict.log_e_pass_needed,
-        verdict.log_e_fail,
-        verdict.log_e_fail_needed,
-    )
-}
-
-/// Rates, scores and parts of slow calls lie between 0 and 1 and are shown in percent; amounts as they are.
-fn figure(verdict: &Verdict, value: f64) -> String {
-    match verdict.signal.measure() {
-        Measure::Amount => format!("{value:.2}"),
-        Measure::Rate | Measure::Score | Measure::Durations => percent(value),
-    }
-}
-
-/// What a command came to, in one sentence.
-pub(crate) fn receipt(
-    order: &Command,
-    entries: &[Entry],
-    state: Option<&FeatureState>,
-    recorded: bool,
-) -> String {
-    let mut said = match entries.last() {
-        Some(_) => entries.iter().map(|entry| sentence(&entry.event)).collect::<Vec<_>>().join("; "),
-        None => {
-            let rollout = state.and_then(|state| state.rollout.as_ref());
-            let place = rollout.map_or("as asked", |rollout| rollout.state_word());
-            match order {
-                Command::Kill { .. } => "nothing to do: the kill switch is on already".to_owned(),
-                Command::RollBack { .. } => {
-                    format!("nothing to do: the rollout is {} already", place.replace('_', " "))
-                }
-                _ => format!("nothing to do: the rollout is {place} already"),
-            }
-        }
-    };
-    if !recorded {
-        said.push_str("; it is in force, and will be recorded once the store is back");
-    }
-    said
 }

@@ -10,23 +10,32 @@ mod world;
 mod commit;
 mod controller;
 mod gather;
+mod retreat;
 mod tick;
 
 mod drawn;
+mod drill;
 mod only;
 mod order;
 mod reload;
+mod traffic;
 
+mod again;
 mod audit;
 mod explain;
+mod gate;
 mod view;
 
 pub mod admin;
+pub mod backtest;
 
 pub use audit::{AuditError, LogPage};
 pub use controller::{Controller, StartError, TickError};
-pub use explain::Explanation;
+pub use drill::{Drill, DrillStarted, Rehearsal};
+pub use explain::{Explanation, explain_stored};
+pub use gate::GateView;
 pub use only::OnlyError;
 pub use order::{CommandError, Receipt, RecordedEvent, Request};
 pub use reload::ReloadRefused;
 pub use view::{FeatureView, PhaseView, RolloutView, VersionView, WarmView};
+pub use world::Alert;

@@ -4,6 +4,8 @@
 //! the command returns once no call can start on the old version any more. Recording may fail; it is then tried again at
 //! every look. The way forwards asks the log first, and needs it.
 
+mod error;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,14 +18,15 @@ use lockgate_core::plan::Plan;
 use lockgate_core::route::KillTo;
 use lockgate_core::segment::Confine;
 use lockgate_core::state::FeatureState;
-use lockgate_store::{AppendError, StoreError};
+use lockgate_store::AppendError;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
+pub use self::error::CommandError;
 use crate::commit::{CommitError, TRIES, WAIT};
 use crate::controller::Controller;
-use crate::only::{self, OnlyError};
-use crate::reload::{ReloadRefused, changed_under_rollout};
+use crate::only;
+use crate::reload::changed_under_rollout;
 use crate::world::World;
 use crate::{drawn, explain};
 
@@ -45,6 +48,8 @@ pub enum Request {
         only: Vec<String>,
         /// It is known that this digest was taken back before.
         again: bool,
+        /// Start although gates of the plan cannot decide in time at the present traffic.
+        undecidable: bool,
     },
     /// Enter the next phase without waiting for the gates.
     Promote {
@@ -117,87 +122,10 @@ pub struct RecordedEvent {
 /// What became of an order.
 struct Followed {
     entries: Vec<Entry>,
+    /// What else the person ought to know.
+    note: Option<String>,
     recorded: bool,
     settled: bool,
-}
-
-/// Why a command was not followed.
-#[derive(Debug, thiserror::Error)]
-pub enum CommandError {
-    /// Not in the configuration.
-    #[error("there is no feature `{feature}`; there is {known}")]
-    UnknownFeature {
-        /// As it was asked for.
-        feature: String,
-        /// Those that there are.
-        known: String,
-    },
-    /// Not in the configuration.
-    #[error("{feature} has no version `{version}`; it has {known}")]
-    UnknownVersion {
-        /// The feature.
-        feature: FeatureName,
-        /// As it was asked for.
-        version: VersionName,
-        /// Those that there are.
-        known: String,
-    },
-    /// Not in the configuration.
-    #[error("there is no plan `{plan}`; there is {known}")]
-    UnknownPlan {
-        /// As it was asked for.
-        plan: PlanName,
-        /// Those that there are.
-        known: String,
-    },
-    /// It looks at what the feature does not have.
-    #[error("the plan `{plan}` cannot judge {feature}: {problems}")]
-    PlanDoesNotFit {
-        /// The plan.
-        plan: PlanName,
-        /// The feature.
-        feature: FeatureName,
-        /// Every reason.
-        problems: String,
-    },
-    /// The version to go back to is gone from the configuration.
-    #[error(
-        "{version} is not in the configuration any more, so users cannot have it back; put it back there first"
-    )]
-    NoWayBack {
-        /// The version.
-        version: VersionRef,
-    },
-    /// What is rolled out is not what is configured.
-    #[error(transparent)]
-    Changed(ReloadRefused),
-    /// Whom it may touch cannot be read.
-    #[error(transparent)]
-    Only(#[from] OnlyError),
-    /// It is not legal now.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// It needs the store, which is away.
-    #[error("this needs the store, which is away: {0}")]
-    Store(StoreError),
-    /// The store did not answer in time.
-    #[error(
-        "this needs the store, which did not answer in time; it may still come about: look before asking again"
-    )]
-    Slow,
-    /// Somebody else went on appending to the log.
-    #[error("others went on writing to the log meanwhile; try again")]
-    Overtaken,
-}
-
-impl From<CommitError> for CommandError {
-    fn from(error: CommitError) -> Self {
-        match error {
-            CommitError::Store(error) => Self::Store(error),
-            CommitError::Overtaken => Self::Overtaken,
-            CommitError::Slow => Self::Slow,
-        }
-    }
 }
 
 impl Controller {
@@ -215,16 +143,23 @@ impl Controller {
             config.features.get(feature).ok_or_else(|| self.unknown_feature(feature.as_str()))?;
         let order = self.order(configured, request.clone())?;
         let is_backward = self.world().state(feature).is_some_and(|state| order.is_backward(&state));
-        let Followed { entries, recorded, settled } = match is_backward {
-            true => self.go_back(author, configured, &order).await?,
+        let followed = match is_backward {
+            true => self.go_back(author, configured, &order).await,
             false => tokio::time::timeout(FORWARDS_WAIT, self.go_forwards(author, feature, request))
                 .await
-                .map_err(|_| CommandError::Slow)??,
+                .unwrap_or(Err(CommandError::Slow)),
         };
+        let Followed { entries, note, recorded, settled } =
+            followed.map_err(|error| for_what_was_asked(error, &order))?;
         let state = self.world().state(feature);
+        let mut sentence = explain::receipt(&order, &entries, state.as_ref(), recorded);
+        if let Some(note) = note {
+            sentence.push_str("; ");
+            sentence.push_str(&note);
+        }
         Ok(Receipt {
             feature: feature.clone(),
-            sentence: explain::receipt(&order, &entries, state.as_ref(), recorded),
+            sentence,
             events: entries.into_iter().map(|Entry { ts, event, .. }| RecordedEvent { ts, event }).collect(),
             recorded,
             settled,
@@ -243,7 +178,7 @@ impl Controller {
     /// A request with its names looked up.
     fn order(&self, feature: &Feature, request: Request) -> Result<Command, CommandError> {
         Ok(match request {
-            Request::Start { candidate, plan, owner, only, again } => {
+            Request::Start { candidate, plan, owner, only, again, .. } => {
                 let config = self.config();
                 let plan = plan.unwrap_or_else(lockgate_core::plan::standard_name);
                 let known = config.plans.get(&plan).ok_or_else(|| CommandError::UnknownPlan {
@@ -251,15 +186,22 @@ impl Controller {
                     known: only::listed(config.plans.keys().map(PlanName::as_str)),
                 })?;
                 fits(feature, known)?;
+                let mut plan = (**known).clone();
+                if feature.labels.is_empty() {
+                    // Nobody is labelled: there are no slices to keep a part of the error budget for.
+                    plan.slices.part = 0.0;
+                }
                 Command::Start {
                     candidate: version(feature, &candidate)?,
-                    plan: Box::new((**known).clone()),
+                    plan: Box::new(plan),
                     owner: owner.or_else(|| feature.owner.clone()),
                     confine: match only.is_empty() {
                         true => Confine::everyone(),
                         false => only::read(&only, feature)?,
                     },
                     again,
+                    undecidable: Vec::new(),
+                    drill: None,
                     rollout: drawn::rollout_id(self.clock.now()),
                     salt: drawn::salt(),
                 }
@@ -305,7 +247,7 @@ impl Controller {
             tracing::warn!(feature = %feature.name, %error, "in force, but not recorded yet");
         }
         self.publish();
-        Ok(Followed { entries, recorded: failed.is_none(), settled: gone.is_ok() })
+        Ok(Followed { entries, note: None, recorded: failed.is_none(), settled: gone.is_ok() })
     }
 
     /// Decides and puts in force under one lock, so that no look at the rollout comes in between.
@@ -336,7 +278,8 @@ impl Controller {
             let config = self.config();
             let feature = config.features.get(name).ok_or_else(|| self.unknown_feature(name.as_str()))?;
             // Names are looked up anew each time: the configuration may be another one by now.
-            let order = self.order(feature, request.clone())?;
+            let mut order = self.order(feature, request.clone())?;
+            let note = self.foresee(feature, &request, &mut order).await?;
             let (head, (state, verdicts)) = {
                 let world = self.world();
                 (world.head(), known(&world, feature)?)
@@ -347,20 +290,30 @@ impl Controller {
             }
             let entries = self.entries(name, author, command(&state, &verdicts, &order, self.clock.now())?);
             if entries.is_empty() {
-                return Ok(Followed { entries, recorded: true, settled: true });
+                return Ok(Followed { entries, note, recorded: true, settled: true });
             }
             let appended = self.append(head, entries.clone()).await;
             self.publish();
             match appended {
                 Ok(()) => {
                     let gone = timeout_at(Instant::now() + WAIT, self.old_tables_gone()).await;
-                    return Ok(Followed { entries, recorded: true, settled: gone.is_ok() });
+                    return Ok(Followed { entries, note, recorded: true, settled: gone.is_ok() });
                 }
                 Err(AppendError::HeadMoved { .. }) => {}
                 Err(AppendError::Store(error)) => return Err(CommandError::Store(error)),
             }
         }
         Err(CommandError::Overtaken)
+    }
+}
+
+/// The same refusal means something else to whoever asked for something else.
+fn for_what_was_asked(error: CommandError, order: &Command) -> CommandError {
+    match (error, order) {
+        (CommandError::Refused(Refusal::Rejected { version }), Command::Flip { .. }) => {
+            CommandError::FlipToRejected { version }
+        }
+        (error, _) => error,
     }
 }
 

@@ -196,7 +196,9 @@ pub(crate) fn changed_under_rollout(
 ) -> Option<ReloadRefused> {
     let rollout = state.rollout.as_ref().filter(|rollout| rollout.is_under_way())?;
     let versions = config.features.get(name).map(|feature| &feature.versions);
-    [&rollout.candidate, &rollout.stable].into_iter().find_map(|version| {
+    // The candidate of a rehearsal is stable's own chain.
+    let candidate = Some(&rollout.candidate).filter(|_| rollout.drill.is_none());
+    candidate.into_iter().chain([&rollout.stable]).find_map(|version| {
         let change = match versions.and_then(|versions| versions.get(&version.name)) {
             Some(configured) if configured.id.revision == version.revision => return None,
             Some(_) => "has another content",

@@ -7,18 +7,20 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
+use lockgate_config::value::Feature;
 use lockgate_core::decide::{CandidateReach, Decision, decide};
 use lockgate_core::event::Entry;
 use lockgate_core::evidence::Evidence;
 use lockgate_core::name::FeatureName;
-use lockgate_core::state::FeatureState;
+use lockgate_core::state::{FeatureState, Stage};
 use lockgate_store::AppendError;
 use lockgate_store::row::Head;
 
 use crate::commit::{CommitError, TRIES};
 use crate::controller::{AUTHOR, Controller, TickError};
+use crate::drill;
 use crate::gather::Account;
-use crate::world::{Standing, is_backward};
+use crate::world::{Seen, Standing, is_backward};
 
 /// The world as it was when a decision was taken.
 struct Gathered {
@@ -37,29 +39,32 @@ enum Committed {
 }
 
 impl Controller {
-    /// Looks once at every rollout that is under way. All are looked at, also when one cannot be; the first error is told.
+    /// Looks once at every rollout that is under way, or watched after its end. All are looked at, also when one cannot be; the first error is told.
     pub async fn tick(&self) -> Result<(), TickError> {
         let mut accounts = self.accounts.lock().await;
+        // What a gateway went back from alone is in force here before anything is asked of the store.
+        self.follow_retreats();
         let flushed = self.flush_pending().await.map_err(TickError::from);
         self.publish();
         flushed?;
 
-        let under_way = self.under_way();
-        accounts.retain(|feature, _| under_way.contains(feature));
+        let watched = self.watched();
+        accounts.retain(|feature, _| watched.contains(feature));
         let mut outcome = Ok(());
-        for feature in under_way {
+        for feature in watched {
             let looked = self.look(&mut accounts, &feature).await;
             outcome = outcome.and(looked);
         }
         outcome
     }
 
-    fn under_way(&self) -> Vec<FeatureName> {
-        let states = self.world().states();
-        let is_under_way =
-            |state: &FeatureState| state.rollout.as_ref().is_some_and(|rollout| rollout.is_under_way());
+    fn watched(&self) -> Vec<FeatureName> {
+        let (config, states, now) = (self.config(), self.world().states(), self.clock.now());
+        let is_watched = |(name, state): &(FeatureName, FeatureState)| {
+            config.features.get(name).is_some_and(|feature| is_watched(state, feature, now))
+        };
         let mut features: Vec<FeatureName> =
-            states.into_iter().filter(|(_, state)| is_under_way(state)).map(|(feature, _)| feature).collect();
+            states.into_iter().filter(is_watched).map(|(feature, _)| feature).collect();
         features.sort();
         features
     }
@@ -72,7 +77,7 @@ impl Controller {
         for _ in 0..TRIES {
             let Some(gathered) = self.gathered(accounts, feature).await? else { return Ok(()) };
             let Gathered { state, evidence, reach, now, .. } = &gathered;
-            let decision = decide(state, evidence, *reach, *now);
+            let decision = drill::ended(state, decide(state, evidence, *reach, *now), *now);
             let committed = self.commit(feature, &gathered, decision).await?;
             self.publish();
             match committed {
@@ -83,7 +88,7 @@ impl Controller {
         Err(TickError::Overtaken)
     }
 
-    /// `None` when the rollout has ended meanwhile.
+    /// `None` when there is nothing to watch any more.
     async fn gathered(
         &self,
         accounts: &mut HashMap<FeatureName, Account>,
@@ -94,8 +99,9 @@ impl Controller {
             let world = self.world();
             (world.head(), world.state(feature))
         };
-        let Some(state) = state else { return Ok(None) };
-        let Some(rollout) = state.rollout.as_ref().filter(|rollout| rollout.is_under_way()) else {
+        let config = self.config();
+        let (Some(state), Some(configured)) = (state, config.features.get(feature)) else { return Ok(None) };
+        let Some(rollout) = state.rollout.as_ref().filter(|_| is_watched(&state, configured, now)) else {
             return Ok(None);
         };
         let mut account = accounts.remove(feature);
@@ -116,6 +122,9 @@ impl Controller {
         let standing =
             Standing { verdicts: decision.standing, waiting_for: decision.waiting_for, at: gathered.now };
         self.world().set_standing(feature, standing);
+        if let Some(rollout) = &gathered.state.rollout {
+            self.world().set_seen(feature, Seen::of(&gathered.evidence, rollout));
+        }
         if decision.events.is_empty() {
             return Ok(Committed::Done);
         }
@@ -137,4 +146,15 @@ impl Controller {
             Err(AppendError::Store(error)) => Err(error.into()),
         }
     }
+}
+
+/// Whether a feature's rollout is looked at: while it is under way, and while it could still be taken back after its end.
+/// Users who have gone on to another version since, or whose old version is not configured any more, cannot be.
+fn is_watched(state: &FeatureState, feature: &Feature, now: Timestamp) -> bool {
+    let Some(rollout) = state.rollout.as_ref().filter(|rollout| rollout.is_watched(now)) else {
+        return false;
+    };
+    let has_a_way_back = state.stable.revision == rollout.candidate.revision
+        && feature.versions.contains_key(&rollout.stable.name);
+    has_a_way_back || !matches!(rollout.stage, Stage::Completed { .. })
 }

@@ -6,15 +6,16 @@ use jiff::Timestamp;
 use lockgate_config::value::Feature;
 use lockgate_core::command::{Served, serving};
 use lockgate_core::event::{Role, Verdict};
+use lockgate_core::evidence::Mismatch;
 use lockgate_core::name::{FeatureName, PlanName, Revision, RolloutId, VersionName};
 use lockgate_core::route::KillTo;
 use lockgate_core::share::Share;
-use lockgate_core::state::{FeatureState, Rollout, Stage};
+use lockgate_core::state::{FeatureState, Rollout, Stage, Withdrawn};
 use lockgate_store::row::Reach;
 use serde::Serialize;
 
 use crate::controller::Controller;
-use crate::world::Standing;
+use crate::world::{Alert, Seen, Standing};
 
 /// A rollout as it stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -49,6 +50,20 @@ pub struct RolloutView {
     pub gates: Vec<Verdict>,
     /// The triggers at the last look.
     pub triggers: Vec<Verdict>,
+    /// Checks on single slices of the traffic that are not quiet at the last look, the worst first.
+    pub slices: Vec<Verdict>,
+    /// How many slices were judged, the quiet ones among them.
+    pub slices_judged: usize,
+    /// How many were not, because there are more than are judged at the most.
+    pub slices_beyond: usize,
+    /// Triggers whose windows are over their limits in both arms: nobody goes on while that is so, and nobody is blamed.
+    pub both_arms: Vec<String>,
+    /// Slices that were sent back to stable.
+    pub withdrawn: Vec<Withdrawn>,
+    /// Set while callers are not split as the plan says: nothing compared can be trusted then.
+    pub mismatch: Option<Mismatch>,
+    /// The latest calls for a person, oldest first.
+    pub alerts: Vec<Alert>,
     /// What it waits for, in sentences.
     pub waiting_for: Vec<String>,
     /// When it was last looked at.
@@ -67,6 +82,10 @@ pub struct RolloutView {
     pub dwell_until: Option<Timestamp>,
     /// The phase pauses then, if it has not been left.
     pub deadline: Option<Timestamp>,
+    /// After completion: so long the triggers go on watching, and the way back is one step.
+    pub watched_until: Option<Timestamp>,
+    /// For a rehearsal, what it makes worse.
+    pub drill: Option<String>,
     /// Whom the candidate reached so far; `None` while the store is away.
     pub reach: Option<Reach>,
     /// Whether the kill switch is on.
@@ -157,19 +176,24 @@ impl Controller {
 
     /// The present or last rollout of a feature.
     pub async fn rollout(&self, name: &FeatureName) -> Option<RolloutView> {
-        let (state, standing) = {
+        let (state, look) = {
             let world = self.world();
-            (world.state(name)?, world.standing(name).cloned())
+            let look = Look {
+                standing: world.standing(name).cloned(),
+                seen: world.seen(name),
+                alerts: world.alerts(name),
+            };
+            (world.state(name)?, look)
         };
         let rollout = state.rollout.as_ref()?;
         let reach = self.store.reach(rollout.id).await.ok();
-        let mut view = rollout_view(name, &state, rollout, standing, reach);
+        let mut view = rollout_view(name, &state, rollout, look, reach, self.clock.now());
         let config = self.config();
         let has_candidate = config
             .features
             .get(name)
             .is_some_and(|feature| feature.version_of(rollout.candidate.revision).is_some());
-        if rollout.is_under_way() && !has_candidate {
+        if rollout.is_under_way() && !has_candidate && rollout.drill.is_none() {
             // A restart with another configuration can bring this about; the candidate then gets no calls.
             let missing =
                 format!("the configuration has no version with the content of {}", rollout.candidate);
@@ -202,13 +226,22 @@ fn feature_view(feature: &Feature, state: &FeatureState, rollout: Option<Rollout
     }
 }
 
+/// What is known of a rollout from its last look, and from the log beside its state.
+struct Look {
+    standing: Option<Standing>,
+    seen: Seen,
+    alerts: Vec<Alert>,
+}
+
 fn rollout_view(
     feature: &FeatureName,
     state: &FeatureState,
     rollout: &Rollout,
-    standing: Option<Standing>,
+    look: Look,
     reach: Option<Reach>,
+    now: Timestamp,
 ) -> RolloutView {
+    let Look { standing, seen, alerts } = look;
     let at = rollout.stage.in_phase();
     let phase = rollout.phase();
     let later = |since: Timestamp, span: Duration| since.checked_add(span).ok();
@@ -221,7 +254,12 @@ fn rollout_view(
     let looked_at = standing.as_ref().map(|standing| standing.at);
     let (verdicts, waiting_for) =
         standing.map_or_else(Default::default, |standing| (standing.verdicts, standing.waiting_for));
-    let (gates, triggers) = verdicts.into_iter().partition(|verdict| verdict.role == Role::Gate);
+    let of_the_whole = verdicts.into_iter().filter(|verdict| verdict.slice.is_none());
+    let (gates, triggers) = of_the_whole.partition(|verdict| verdict.role == Role::Gate);
+    let watched_until = match &rollout.stage {
+        Stage::Completed { warm_until, .. } if rollout.is_watched(now) => Some(*warm_until),
+        _ => None,
+    };
     RolloutView {
         id: rollout.id,
         feature: feature.clone(),
@@ -243,6 +281,13 @@ fn rollout_view(
         confine: rollout.present_confine().to_string(),
         gates,
         triggers,
+        slices: seen.slices,
+        slices_judged: seen.slices_judged,
+        slices_beyond: seen.slices_beyond,
+        both_arms: seen.both_arms,
+        withdrawn: rollout.withdrawn.clone(),
+        mismatch: seen.mismatch,
+        alerts,
         waiting_for: if rollout.is_under_way() { waiting_for } else { Vec::new() },
         looked_at,
         owner: rollout.owner.clone(),
@@ -252,6 +297,8 @@ fn rollout_view(
         phase_since: since,
         dwell_until: at.zip(phase).and_then(|(at, phase)| later(at.since, phase.dwell)),
         deadline: at.zip(phase).and_then(|(at, phase)| later(at.resumed.unwrap_or(at.since), phase.deadline)),
+        watched_until,
+        drill: rollout.drill.map(|fault| fault.to_string()),
         reach,
         killed: state.killed,
     }

@@ -7,15 +7,17 @@
 //! An event that takes traffic *away* from something new is put in force before it is recorded. Until the store has it, it
 //! is *pending*: on top of the log's fold, and offered to the store again at every look.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use lockgate_config::live::{Live, Retired, Table};
 use lockgate_config::value::Config;
-use lockgate_core::event::{Entry, Event, Verdict};
+use lockgate_core::event::{Entry, Event, Outcome, Verdict};
+use lockgate_core::evidence::{Evidence, Lane, Mismatch};
 use lockgate_core::name::FeatureName;
-use lockgate_core::state::{FeatureState, Stage};
+use lockgate_core::plan::PhaseKind;
+use lockgate_core::state::{FeatureState, Rollout, Stage};
 use lockgate_store::row::{Head, Logged};
 
 /// Events of one feature that wait for the store. A person who goes on flipping while the store is away is the only way to
@@ -26,12 +28,88 @@ const PENDING_MAX: usize = 32;
 /// a call's deadline.
 const RETIRED_MAX: usize = 1024;
 
+/// Calls for a person that are shown of a rollout, the latest: more than one screen of them helps nobody.
+const ALERTS_MAX: usize = 20;
+
+/// Slices that are shown, the worst: more than this and it is not about slices.
+const SLICES_MAX: usize = 20;
+
+/// From this part of the evidence that it needs on, a check on a slice is worth a look.
+const STIRS_AT: f64 = 0.5;
+
 /// How the gates and triggers of a feature stood when they were last looked at.
 #[derive(Debug, Clone)]
 pub(crate) struct Standing {
     pub(crate) verdicts: Vec<Verdict>,
     pub(crate) waiting_for: Vec<String>,
     pub(crate) at: Timestamp,
+}
+
+/// What a look saw beside the gates and triggers of the whole.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    /// Callers are not split as the plan says.
+    pub(crate) mismatch: Option<Mismatch>,
+    /// Checks on single slices that are not quiet, the worst first.
+    pub(crate) slices: Vec<Verdict>,
+    /// How many slices were judged.
+    pub(crate) slices_judged: usize,
+    /// How many were not, because there are more than are judged at the most.
+    pub(crate) slices_beyond: usize,
+    /// Triggers whose windows are over their limits in both arms: what hits both is not the candidate's doing.
+    pub(crate) both_arms: Vec<String>,
+    /// Checks whose signal nobody has reported.
+    pub(crate) unreported: BTreeSet<String>,
+}
+
+impl Seen {
+    /// Of a rollout as it stands.
+    pub(crate) fn of(evidence: &Evidence, rollout: &Rollout) -> Self {
+        let lane = match rollout.phase().map(|phase| phase.kind) {
+            Some(PhaseKind::Shadow { .. }) => Lane::Shadow,
+            Some(PhaseKind::Canary { .. }) => Lane::Candidate,
+            None => Lane::Warm,
+        };
+        let of_lane = || evidence.checks.iter().filter(move |check| check.lane == lane);
+        let verdicts = || of_lane().map(|check| &check.verdict);
+        let judged: BTreeSet<_> = verdicts().filter_map(|verdict| verdict.slice.as_ref()).collect();
+        let mut slices: Vec<Verdict> =
+            verdicts().filter(|verdict| verdict.slice.is_some() && stirs(verdict)).cloned().collect();
+        slices.sort_by(|a, b| badness(b).total_cmp(&badness(a)));
+        slices.truncate(SLICES_MAX);
+        let of_both = of_lane().filter(|check| check.of_both && check.slice.is_none());
+        let unreported = of_lane().filter(|check| !check.reported).map(|check| check.verdict.key());
+        Self {
+            mismatch: evidence.mismatch,
+            slices,
+            slices_judged: judged.len(),
+            slices_beyond: evidence.slices_beyond,
+            both_arms: of_both.map(|check| check.verdict.name.clone()).collect(),
+            unreported: unreported.collect(),
+        }
+    }
+}
+
+fn stirs(verdict: &Verdict) -> bool {
+    verdict.crossed.is_some() || badness(verdict) >= STIRS_AT
+}
+
+/// How much of the evidence against it is in; broken is beyond everything.
+fn badness(verdict: &Verdict) -> f64 {
+    match (verdict.outcome, verdict.log_e_fail_needed) {
+        (Outcome::Fail, _) => f64::INFINITY,
+        (_, Some(needed)) if needed > 0.0 => verdict.log_e_fail / needed,
+        _ => 0.0,
+    }
+}
+
+/// A call for a person.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Alert {
+    /// When.
+    pub ts: Timestamp,
+    /// Why.
+    pub why: String,
 }
 
 #[derive(Debug)]
@@ -41,6 +119,8 @@ pub(crate) struct World {
     recorded: HashMap<FeatureName, FeatureState>,
     pending: Vec<Entry>,
     standing: HashMap<FeatureName, Standing>,
+    seen: HashMap<FeatureName, Seen>,
+    alerts: HashMap<FeatureName, VecDeque<Alert>>,
     retired: Vec<Retired>,
 }
 
@@ -52,6 +132,8 @@ impl World {
             recorded: HashMap::new(),
             pending: Vec::new(),
             standing: HashMap::new(),
+            seen: HashMap::new(),
+            alerts: HashMap::new(),
             retired: Vec::new(),
         }
     }
@@ -77,6 +159,20 @@ impl World {
         self.standing.insert(feature.clone(), standing);
     }
 
+    /// What the last look saw beside the gates and triggers of the whole.
+    pub(crate) fn seen(&self, feature: &FeatureName) -> Seen {
+        self.seen.get(feature).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn set_seen(&mut self, feature: &FeatureName, seen: Seen) {
+        self.seen.insert(feature.clone(), seen);
+    }
+
+    /// The latest calls for a person that the present or last rollout made, oldest first.
+    pub(crate) fn alerts(&self, feature: &FeatureName) -> Vec<Alert> {
+        self.alerts.get(feature).into_iter().flatten().cloned().collect()
+    }
+
     /// Takes in entries that were read from the log. What is known already is passed over.
     pub(crate) fn take_in(&mut self, logged: &[Logged]) {
         for Logged { seq, hash, entry } in logged {
@@ -100,8 +196,23 @@ impl World {
 
     fn apply(&mut self, entry: &Entry) {
         self.pending.retain(|pending| pending != entry);
-        if matches!(entry.event, Event::RolloutStarted { .. }) {
+        // What was looked at belongs to the phase before.
+        if matches!(entry.event, Event::RolloutStarted { .. } | Event::PhaseEntered { .. }) {
             self.standing.remove(&entry.feature);
+            self.seen.remove(&entry.feature);
+        }
+        match &entry.event {
+            Event::RolloutStarted { .. } => {
+                self.alerts.remove(&entry.feature);
+            }
+            Event::Alerted { why, .. } => {
+                let alerts = self.alerts.entry(entry.feature.clone()).or_default();
+                alerts.push_back(Alert { ts: entry.ts, why: why.clone() });
+                if alerts.len() > ALERTS_MAX {
+                    alerts.pop_front();
+                }
+            }
+            _ => {}
         }
         match self.recorded.get_mut(&entry.feature) {
             Some(state) => state.apply(entry),
@@ -207,140 +318,4 @@ pub(crate) fn is_backward(event: &Event) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use lockgate_core::assign::Salt;
-    use lockgate_core::command::{Command, command};
-    use lockgate_core::plan::Plan;
-    use lockgate_core::route::KillTo;
-    use lockgate_core::segment::Confine;
-    use lockgate_store::row::Hash;
-
-    use super::*;
-    use crate::drawn;
-
-    const AT: Timestamp = Timestamp::constant(1_790_000_000, 0);
-
-    const CONFIG: &str = r#"
-        targets: { desk: { kind: rules, otherwise: "Please try again." } }
-        features:
-          reply:
-            stable: v1
-            versions:
-              v1: { kind: prompt, chain: [ { target: desk } ] }
-              v2: { kind: prompt, chain: [ { target: desk }, { target: desk } ] }
-    "#;
-
-    fn feature() -> FeatureName {
-        FeatureName::new("reply").unwrap()
-    }
-
-    fn entry(event: Event) -> Entry {
-        Entry { ts: AT, feature: feature(), author: "ada".into(), event }
-    }
-
-    /// Events as the log would hand them over after what is known.
-    fn logged(world: &World, events: Vec<Event>) -> Vec<Logged> {
-        let numbered = (world.head().seq + 1..).zip(events);
-        numbered.map(|(seq, event)| Logged { seq, hash: Hash([1; 32]), entry: entry(event) }).collect()
-    }
-
-    /// A world whose log has a rollout of `v2` under way.
-    fn world() -> World {
-        let config = lockgate_config::parse(CONFIG, Path::new("."), &|_| None).unwrap().config;
-        let id = |name: &str| {
-            config
-                .version(&feature(), &lockgate_core::name::VersionName::new(name).unwrap())
-                .unwrap()
-                .id
-                .clone()
-        };
-        let (v1, v2) = (id("v1"), id("v2"));
-        let mut world = World::new(Arc::new(config));
-        let declared = Event::StableDeclared { declared: v1.clone(), stable: v1 };
-        world.take_in(&logged(&world, vec![declared]));
-        let start = Command::Start {
-            candidate: v2,
-            plan: Box::new(Plan::standard()),
-            owner: Some("ada".into()),
-            confine: Confine::everyone(),
-            again: false,
-            rollout: drawn::rollout_id(AT),
-            salt: Salt::from_random(7),
-        };
-        world.take_in(&logged(&world, asked(&world, &start)));
-        world
-    }
-
-    fn asked(world: &World, order: &Command) -> Vec<Event> {
-        command(&world.state(&feature()).unwrap(), &[], order, AT).unwrap()
-    }
-
-    fn roll_back() -> Command {
-        Command::RollBack { why: "test".into() }
-    }
-
-    fn kill(to: KillTo) -> Command {
-        Command::Kill { to, why: "test".into() }
-    }
-
-    fn in_force(world: &mut World, order: &Command) {
-        let events = asked(world, order);
-        world.put_in_force(events.into_iter().map(entry).collect());
-    }
-
-    fn word(world: &World) -> &'static str {
-        world.state(&feature()).unwrap().rollout.unwrap().state_word()
-    }
-
-    #[test]
-    fn what_is_in_force_holds_before_the_log_has_it_and_counts_once_after() {
-        let mut world = world();
-        in_force(&mut world, &roll_back());
-        assert_eq!((word(&world), world.pending().len()), ("rolling_back", 1));
-        let own: Vec<Event> = world.pending().iter().map(|entry| entry.event.clone()).collect();
-        world.take_in(&logged(&world, own));
-        assert_eq!((word(&world), world.pending().len()), ("rolling_back", 0));
-    }
-
-    #[test]
-    fn what_somebody_else_brought_about_meanwhile_is_not_recorded_again() {
-        let mut world = world();
-        in_force(&mut world, &roll_back());
-        let others = command(&self::world().state(&feature()).unwrap(), &[], &roll_back(), AT).unwrap();
-        let rollout = world.state(&feature()).unwrap().rollout.unwrap().id;
-        let Event::RollbackStarted { cause, standing, .. } = others[0].clone() else { unreachable!() };
-        let theirs = Event::RollbackStarted { rollout, cause, why: "another's".into(), standing };
-        world.take_in(&logged(&world, vec![theirs]));
-        assert!(world.pending().is_empty());
-    }
-
-    #[test]
-    fn entries_that_are_known_or_leave_a_gap_are_passed_over() {
-        let mut world = world();
-        let head = world.head();
-        let killed = || vec![Event::Killed { to: KillTo::Stable, why: "test".into() }];
-        let mut late = logged(&world, killed());
-        late[0].seq += 1;
-        world.take_in(&late);
-        assert_eq!(world.head(), head);
-        let mut known = logged(&world, killed());
-        known[0].seq -= 1;
-        world.take_in(&known);
-        assert_eq!((world.head(), world.state(&feature()).unwrap().killed), (head, None));
-    }
-
-    #[test]
-    fn what_waits_for_the_store_is_bounded_and_never_loses_a_rollback() {
-        let mut world = world();
-        in_force(&mut world, &roll_back());
-        for _ in 0..PENDING_MAX {
-            in_force(&mut world, &kill(KillTo::Stable));
-            in_force(&mut world, &kill(KillTo::Rules));
-        }
-        assert!(world.pending().len() <= PENDING_MAX, "{}", world.pending().len());
-        assert_eq!(word(&world), "rolling_back");
-        assert_eq!(world.state(&feature()).unwrap().killed, Some(KillTo::Rules));
-    }
-}
+mod tests;

@@ -309,6 +309,9 @@ async fn mistakes_are_told_with_a_status_a_code_and_a_hint() {
         (get("/api/v1/rollouts/support-reply/explain"), 404, "not_found", "nothing was decided"),
         (get("/api/v1/rollouts/support-reply/explain?event=99"), 404, "not_found", "99"),
         (get("/api/v1/rollouts/support-reply/explain?event=0"), 404, "not_found", "0"),
+        (get("/api/v1/events/99/explain"), 404, "not_found", "no entry 99"),
+        (get("/api/v1/events/last/explain"), 400, "bad_request", "number"),
+        (get("/api/v1/rollouts/reply/gate"), 404, "unknown_feature", "`support-reply`"),
         (get("/api/v1/audit/log?limit=5000"), 400, "bad_request", "1000"),
         (get("/api/v1/audit/log?after=-1"), 400, "bad_request", "query"),
         (get("/api/v1/audit/log?feture=x"), 400, "bad_request", "feture"),
@@ -401,6 +404,32 @@ async fn a_rollback_by_evidence_is_explained_with_the_trigger_and_its_numbers() 
         served.got(&format!("/api/v1/rollouts/support-reply/explain?event={}", last["seq"])).await;
     let numbers = explained["numbers"].to_string();
     assert!(numbers.contains("40 %") && numbers.contains("fail"), "{explained}");
+}
+
+#[tokio::test]
+async fn the_gate_is_one_word_and_its_reasons() {
+    let served = Served::new(None).await;
+    let told = served.got("/api/v1/rollouts/support-reply/gate").await;
+    assert_eq!((&told["outcome"], &told["state"]), (&json!("inconclusive"), &Value::Null), "{told}");
+    served.posted("/api/v1/rollouts", quick()).await;
+    for _ in 0..4 {
+        served.lab.step(GOOD).await;
+    }
+    let told = served.got("/api/v1/rollouts/support-reply/gate").await;
+    assert_eq!((&told["outcome"], &told["phase"]), (&json!("pass"), &json!("shadow")), "{told}");
+    assert!(told["reasons"][0].as_str().unwrap().starts_with("error < 5 %: "), "{told}");
+}
+
+#[tokio::test]
+async fn a_flip_to_what_was_taken_back_is_refused_with_a_hint_that_a_flip_can_follow() {
+    let served = Served::new(None).await;
+    served.posted("/api/v1/rollouts", quick()).await;
+    served.posted("/api/v1/rollouts/support-reply/rollback", json!({ "why": "enough" })).await;
+    served.lab.until("rolled_back", GOOD).await;
+    let (status, told) = served.post("/api/v1/features/support-reply/flip", json!({ "to": "v2" })).await;
+    let hint = told["error"]["hint"].as_str().unwrap();
+    assert_eq!((status, &told["error"]["code"]), (409, &json!("rejected")));
+    assert!(hint.contains("rollout start --again"), "{hint}");
 }
 
 #[tokio::test]

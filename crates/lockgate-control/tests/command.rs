@@ -166,6 +166,7 @@ async fn what_cannot_be_asked_is_answered_with_what_can() {
         owner: None,
         only: only.iter().map(|text| (*text).to_owned()).collect(),
         again: false,
+        undecidable: false,
     };
     let cases = [
         (ask("reply", kill()).await, "`nobodys`, `support-reply`"),
@@ -192,8 +193,10 @@ async fn what_cannot_be_asked_is_answered_with_what_can() {
 async fn a_rollout_is_confined_to_what_was_named() {
     let lab = Lab::new().await;
     let only = vec!["tier=internal|free,geo=eu".to_owned(), "tier=internal".to_owned()];
-    let Request::Start { candidate, plan, owner, again, .. } = start("v2") else { unreachable!() };
-    lab.ask(Request::Start { candidate, plan, owner, only, again }).await;
+    let Request::Start { candidate, plan, owner, again, undecidable, .. } = start("v2") else {
+        unreachable!()
+    };
+    lab.ask(Request::Start { candidate, plan, owner, only, again, undecidable }).await;
     let view = lab.controller.rollout(&feature()).await.unwrap();
     assert_eq!(view.confine, "geo=eu,tier=free|internal or tier=internal");
 }

@@ -12,8 +12,8 @@ use story::{BUCKET, GOOD, Lab, feature, promote, roll_back, start};
 
 fn start_again(version: &str) -> Request {
     match start(version) {
-        Request::Start { candidate, plan, owner, only, .. } => {
-            Request::Start { candidate, plan, owner, only, again: true }
+        Request::Start { candidate, plan, owner, only, undecidable, .. } => {
+            Request::Start { candidate, plan, owner, only, again: true, undecidable }
         }
         other => other,
     }

@@ -21,6 +21,7 @@ pub use self::reconcile::reconcile;
 pub use self::refusal::Refusal;
 pub use self::served::{Served, ServedVersion, served_at, serving};
 use crate::assign::Salt;
+use crate::drill::Fault;
 use crate::event::{Cause, Event, Verdict};
 use crate::name::{RolloutId, VersionRef};
 use crate::plan::Plan;
@@ -47,6 +48,10 @@ pub enum Command {
         confine: Confine,
         /// The caller knows that this digest was taken back before.
         again: bool,
+        /// Gates that were found not to decide in time, and which the caller starts with all the same.
+        undecidable: Vec<String>,
+        /// Set for a rehearsal.
+        drill: Option<Fault>,
         /// The id drawn for it.
         rollout: RolloutId,
         /// The salt drawn for it.
@@ -126,7 +131,9 @@ pub fn command(
 }
 
 fn start(state: &FeatureState, command: &Command) -> Result<Vec<Event>, Refusal> {
-    let Command::Start { candidate, plan, owner, confine, again, rollout, salt } = command else {
+    let Command::Start { candidate, plan, owner, confine, again, undecidable, drill, rollout, salt } =
+        command
+    else {
         return Ok(Vec::new());
     };
     nothing_under_way(state)?;
@@ -149,6 +156,8 @@ fn start(state: &FeatureState, command: &Command) -> Result<Vec<Event>, Refusal>
         owner: owner.to_owned(),
         salt: salt.clone(),
         confine: confine.clone(),
+        undecidable: undecidable.clone(),
+        drill: *drill,
     };
     let why = format!("{candidate} begins to replace {} by the plan `{}`", state.stable, plan.name);
     let first = plan.phases.first().map(|phase| Event::PhaseEntered {
@@ -170,6 +179,10 @@ fn promote(
 ) -> Result<Vec<Event>, Refusal> {
     let (rollout, at) = in_phase(state)?;
     not_killed(state)?;
+    // What is rehearsed must never become what users have.
+    if let Some(fault) = rollout.drill {
+        return Err(Refusal::Drilled { fault: fault.to_string() });
+    }
     if let Stage::Frozen { why, .. } = &rollout.stage {
         return Err(Refusal::Frozen { why: why.clone() });
     }
@@ -267,6 +280,7 @@ fn kill(state: &FeatureState, to: KillTo, why: &str) -> Vec<Event> {
 
 fn nothing_under_way(state: &FeatureState) -> Result<(), Refusal> {
     match state.rollout.as_ref().filter(|rollout| rollout.is_under_way()) {
+        Some(Rollout { drill: Some(fault), .. }) => Err(Refusal::Drilled { fault: fault.to_string() }),
         Some(rollout) => {
             Err(Refusal::UnderWay { candidate: rollout.candidate.clone(), state: rollout.state_word() })
         }

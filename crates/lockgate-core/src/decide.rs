@@ -6,18 +6,20 @@
 //!
 //! Backwards needs little, forwards needs everything: a broken gate or trigger takes the rollout back from wherever it
 //! stands; a phase is left forwards only when its time has passed, all its gates have passed, and the candidate is still
-//! seen. What is missing is always said.
+//! seen. What is missing is always said. After completion the triggers go on as long as the old version is warm.
 
+mod backwards;
 mod forwards;
+mod heeded;
+mod warm;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::event::{Cause, Event, Outcome, Role, Verdict};
+use crate::event::{Event, Verdict};
+use crate::evidence::Evidence;
 use crate::evidence::course::lane_of;
-use crate::evidence::{Check, Evidence, Lane};
-use crate::plan::{Action, Rule};
 use crate::state::{FeatureState, InPhase, Rollout, Stage};
 
 /// What follows.
@@ -54,13 +56,14 @@ pub fn decide(
 ) -> Decision {
     let Some(rollout) = &state.rollout else { return Decision::nothing() };
     match &rollout.stage {
-        Stage::RolledBack { .. } | Stage::Completed { .. } => Decision::nothing(),
+        Stage::RolledBack { .. } => Decision::nothing(),
         // Also while the feature is killed: that the share is 0 is then only measured, nothing moves.
         Stage::RollingBack { since, .. } => going_back(rollout, *since, evidence, reach, now),
         _ if state.killed.is_some() => Decision {
             waiting_for: vec!["the kill switch is on: a person must release it".into()],
             ..Decision::nothing()
         },
+        Stage::Completed { .. } => warm::decide(state, rollout, evidence, now),
         Stage::Running(at) | Stage::Paused { at, .. } | Stage::Frozen { at, .. } => {
             in_phase(rollout, *at, evidence, now)
         }
@@ -111,18 +114,18 @@ fn going_back(
 fn in_phase(rollout: &Rollout, at: InPhase, evidence: &Evidence, now: Timestamp) -> Decision {
     let Some(phase) = rollout.plan.phases.get(at.phase) else { return Decision::nothing() };
     let lane = lane_of(phase);
-    let triggers = || evidence.checks.iter().filter(move |check| is_trigger_of(check, lane));
     let gates = forwards::standing_of(phase, evidence);
-
     let mut standing = gates.clone();
-    standing.extend(triggers().map(|check| check.verdict.clone()));
+    standing.extend(backwards::standing_of(rollout, at, lane, evidence));
     let decision =
         Decision { standing, look_again_at: Some(later(now, evidence.bucket)), ..Decision::nothing() };
 
-    if let Some(event) = backwards(rollout, at, evidence, lane, now) {
-        return Decision { events: vec![event], ..decision };
+    let back = backwards::decide(rollout, at, evidence, lane, now);
+    if !back.is_empty() {
+        return Decision { events: back, ..decision };
     }
-    match &rollout.stage {
+    let heeded = heeded::decide(rollout, evidence, lane);
+    let mut decision = match &rollout.stage {
         Stage::Running(_) => forwards::decide(rollout, at, phase, gates, evidence, now, decision),
         Stage::Paused { why, .. } => {
             Decision { waiting_for: vec![format!("a person: paused, {why}")], ..decision }
@@ -131,81 +134,26 @@ fn in_phase(rollout: &Rollout, at: InPhase, evidence: &Evidence, now: Timestamp)
             Decision { waiting_for: vec![format!("a person: frozen, {why}")], ..decision }
         }
         _ => decision,
-    }
-}
-
-/// What is broken and what follows: triggers first, a way back before a freeze.
-fn backwards(
-    rollout: &Rollout,
-    at: InPhase,
-    evidence: &Evidence,
-    lane: Lane,
-    now: Timestamp,
-) -> Option<Event> {
-    let broken = |action: Option<Action>| -> Vec<Verdict> {
-        (evidence.checks.iter())
-            .filter(|check| check.action == action && check.lane == lane)
-            .filter(|check| check.verdict.outcome == Outcome::Fail)
-            .filter(|check| check.action.is_some() || is_gate_so_far(check, rollout, at))
-            .filter(|check| action != Some(Action::Freeze) || !is_forgiven(check, rollout, at, now))
-            .map(|check| check.verdict.clone())
-            .collect()
     };
-    let roll_back = |cause, standing: Vec<Verdict>| Event::RollbackStarted {
-        rollout: rollout.id,
-        cause,
-        why: reasons(&standing),
-        standing,
-    };
-    let triggers = broken(Some(Action::RollBack));
-    if !triggers.is_empty() {
-        return Some(roll_back(Cause::Trigger, triggers));
-    }
-    let gates = broken(None);
-    if !gates.is_empty() {
-        return Some(roll_back(Cause::Gate, gates));
-    }
-    let freezing = broken(Some(Action::Freeze));
-    let is_frozen = matches!(rollout.stage, Stage::Frozen { .. });
-    (!freezing.is_empty() && !is_frozen).then(|| Event::Frozen {
-        rollout: rollout.id,
-        cause: Cause::Trigger,
-        why: reasons(&freezing),
-        standing: freezing,
-    })
+    decision.events.splice(0..0, heeded);
+    decision
 }
 
-fn is_trigger_of(check: &Check, lane: Lane) -> bool {
-    check.verdict.role == Role::Trigger && check.lane == lane
-}
-
-/// Whether a check is a gate of the present phase or of one before it: a stricter limit that only a later phase sets does not
-/// count yet.
-fn is_gate_so_far(check: &Check, rollout: &Rollout, at: InPhase) -> bool {
-    let so_far = &rollout.plan.phases[..=at.phase.min(rollout.plan.phases.len() - 1)];
-    so_far.iter().any(|phase| forwards::holds(phase, check))
-}
-
-/// Whether a person has let the rollout go on since this freeze was called for: a proof from before then does not freeze
-/// again, and a window counts again when it holds only what came later.
-fn is_forgiven(check: &Check, rollout: &Rollout, at: InPhase, now: Timestamp) -> bool {
-    let Some(resumed) = at.resumed else { return false };
-    match check.rule {
-        Rule::AmountUnder { .. } => {
-            let over = (rollout.plan.triggers.iter())
-                .filter(|trigger| trigger.action == Action::Freeze && trigger.signal == check.verdict.signal)
-                .map(|trigger| trigger.over)
-                .max();
-            over.is_some_and(|over| now < later(resumed, over))
-        }
-        _ => check.broken_since.is_some_and(|bucket| bucket.timestamp() < resumed),
-    }
-}
-
+/// What is broken, in a sentence each. What a lower tier answered because of an error is the same call as the error, and one
+/// reason, not three.
 fn reasons(verdicts: &[Verdict]) -> String {
-    let each: Vec<String> =
-        verdicts.iter().map(|verdict| format!("{}: {}", verdict.name, verdict.why)).collect();
-    each.join("; ")
+    use crate::signal::Signal;
+    let has_errors = |of: &Verdict| {
+        verdicts.iter().any(|verdict| verdict.signal == Signal::Error && verdict.slice == of.slice)
+    };
+    let follows = |verdict: &Verdict| {
+        matches!(verdict.signal, Signal::Fallback | Signal::Degraded | Signal::Timeout) && has_errors(verdict)
+    };
+    let each = verdicts.iter().filter(|verdict| !follows(verdict)).map(|verdict| match &verdict.slice {
+        Some(slice) => format!("{slice}: {}: {}", verdict.name, verdict.why),
+        None => format!("{}: {}", verdict.name, verdict.why),
+    });
+    each.collect::<Vec<_>>().join("; ")
 }
 
 /// A moment so much later; the end of time instead of beyond it.

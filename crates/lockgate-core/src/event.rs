@@ -7,11 +7,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::assign::Salt;
+use crate::drill::Fault;
 use crate::name::{FeatureName, RolloutId, VersionRef};
 use crate::plan::Plan;
 use crate::route::KillTo;
-use crate::segment::Confine;
+use crate::segment::{Confine, Slice};
 use crate::signal::{Arm, Signal};
+use crate::sums::BucketStart;
 
 /// An event as it is handed to the log: what, of which feature, when, by whom.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,6 +58,13 @@ pub enum Event {
         salt: Salt,
         /// Whom it may touch at all.
         confine: Confine,
+        /// Gates of which the plan's estimate said that they could not decide in time, and which the author started with all
+        /// the same.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        undecidable: Vec<String>,
+        /// Set for a rehearsal.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        drill: Option<Fault>,
     },
     /// A phase was entered.
     PhaseEntered {
@@ -92,6 +101,26 @@ pub enum Event {
         /// Why.
         why: String,
         /// The trigger that fired.
+        standing: Vec<Verdict>,
+    },
+    /// A person ought to look: something crossed a line that does not by itself move anything. Told once per check and phase.
+    Alerted {
+        /// Of which rollout.
+        rollout: RolloutId,
+        /// Why.
+        why: String,
+        /// What crossed its line.
+        standing: Vec<Verdict>,
+    },
+    /// A slice of the traffic went back to stable; the rollout goes on without it.
+    SliceWithdrawn {
+        /// Of which rollout.
+        rollout: RolloutId,
+        /// Whom it may not touch any more.
+        slice: Slice,
+        /// Why.
+        why: String,
+        /// What was broken in it.
         standing: Vec<Verdict>,
     },
     /// A paused or frozen rollout goes on in its phase.
@@ -163,6 +192,8 @@ impl Event {
             | Self::PhaseEntered { rollout, .. }
             | Self::Paused { rollout, .. }
             | Self::Frozen { rollout, .. }
+            | Self::Alerted { rollout, .. }
+            | Self::SliceWithdrawn { rollout, .. }
             | Self::Resumed { rollout, .. }
             | Self::RollbackStarted { rollout, .. }
             | Self::RolledBack { rollout, .. }
@@ -174,6 +205,19 @@ impl Event {
         }
     }
 
+    /// The gates and triggers that it rests on; none for what rests on a person's word.
+    pub fn standing(&self) -> &[Verdict] {
+        match self {
+            Self::PhaseEntered { standing, .. }
+            | Self::Paused { standing, .. }
+            | Self::Frozen { standing, .. }
+            | Self::Alerted { standing, .. }
+            | Self::SliceWithdrawn { standing, .. }
+            | Self::RollbackStarted { standing, .. } => standing,
+            _ => &[],
+        }
+    }
+
     /// The word under which it is stored and shown.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -182,6 +226,8 @@ impl Event {
             Self::PhaseEntered { .. } => "phase_entered",
             Self::Paused { .. } => "paused",
             Self::Frozen { .. } => "frozen",
+            Self::Alerted { .. } => "alerted",
+            Self::SliceWithdrawn { .. } => "slice_withdrawn",
             Self::Resumed { .. } => "resumed",
             Self::RollbackStarted { .. } => "rollback_started",
             Self::RolledBack { .. } => "rolled_back",
@@ -205,6 +251,8 @@ pub enum Cause {
     Trigger,
     /// A deadline that ran out.
     Deadline,
+    /// A gateway that saw a trigger broken in its own calls and did not wait for anybody.
+    Retreat,
     /// A person.
     Person,
     /// A configuration that was loaded.
@@ -232,6 +280,9 @@ pub struct Verdict {
     pub signal: Signal,
     /// On which of the candidate's calls.
     pub arm: Arm,
+    /// On which slice of the traffic; absent for the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice: Option<Slice>,
     /// Gate or trigger.
     pub role: Role,
     /// Where it stands.
@@ -240,6 +291,9 @@ pub struct Verdict {
     pub why: String,
     /// Observations of the candidate.
     pub n: u64,
+    /// What they add up to: hits of a rate, the sum of scores, amounts or sizes.
+    #[serde(default)]
+    pub total: f64,
     /// The candidate's rate or mean; absent without data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimate: Option<f64>,
@@ -248,20 +302,68 @@ pub struct Verdict {
     pub interval: Option<(f64, f64)>,
     /// Stable's observations at the same time.
     pub stable_n: u64,
+    /// What they add up to.
+    #[serde(default)]
+    pub stable_total: f64,
     /// Stable's rate or mean at the same time; absent without data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stable_estimate: Option<f64>,
-    /// The limit, in the unit of the estimate (for P99 the part of slow calls).
-    pub limit: f64,
-    /// Natural logarithm of the evidence that the rule holds, and what it must reach.
+    /// The limit, in the unit of the estimate (for P99 the part of slow calls); absent where it hangs on stable and stable has
+    /// no data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
+    /// Natural logarithm of the evidence that the rule holds.
     pub log_e_pass: f64,
-    /// ln(1 / beta).
-    pub log_e_pass_needed: f64,
+    /// What that must reach, ln(1 / beta); absent for what has no passing side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_e_pass_needed: Option<f64>,
     /// Natural logarithm of the evidence that the rule is broken (the weaker of the two where both limit and stable must
-    /// agree), and what it must reach.
+    /// agree).
     pub log_e_fail: f64,
-    /// ln(1 / this check's part of alpha).
-    pub log_e_fail_needed: f64,
+    /// What that must reach, from this check's part of alpha; absent for what is not judged by evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_e_fail_needed: Option<f64>,
+    /// This check's part of the error budget: the chance that it ever calls a harmless candidate broken.
+    #[serde(default)]
+    pub alpha: f64,
+    /// What is still missing for it to pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
+    /// Since when the trigger's window, taken at its word, is over its limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crossed: Option<BucketStart>,
+    /// The data that it rests on: everything up to and with this bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<AsOf>,
+}
+
+impl Verdict {
+    /// What tells this check from the others of its rollout: `tier=premium: error < 0.5 %`.
+    pub fn key(&self) -> String {
+        match &self.slice {
+            Some(slice) => format!("{slice}: {} ({}, {:?})", self.name, self.arm, self.role),
+            None => format!("{} ({}, {:?})", self.name, self.arm, self.role),
+        }
+    }
+}
+
+/// What a gate still needs, if what is to come is like what has been.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// Further observations of the candidate.
+    pub observations: u64,
+    /// How long they take at the rate of the present phase, in seconds; absent while none come in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+}
+
+/// Up to where the data reach that something rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AsOf {
+    /// The last bucket.
+    pub bucket: BucketStart,
+    /// How wide the buckets are, in milliseconds.
+    pub width_ms: u64,
 }
 
 /// Whether a verdict is a gate's or a trigger's.

@@ -11,8 +11,10 @@ pub mod assign;
 pub mod route;
 pub mod segment;
 
+pub mod drill;
 pub mod duration_levels;
 pub mod signal;
+pub mod size_levels;
 pub mod sums;
 
 pub mod plan;
@@ -25,3 +27,7 @@ pub mod command;
 pub mod evidence;
 
 pub mod decide;
+
+pub mod playback;
+
+pub mod estimate;

@@ -26,8 +26,53 @@ pub struct Plan {
     pub alpha: f64,
     /// Probability, per gate, of passing a candidate whose truth is at or past the limit.
     pub beta: f64,
-    /// How long the old version stays ready after completion.
+    /// How long the old version stays ready after completion. So long the triggers go on watching.
     pub warm_for: Duration,
+    /// How single slices of the traffic are judged.
+    #[serde(default)]
+    pub slices: Slices,
+    /// What becomes of a phase that was not left by its deadline.
+    #[serde(default)]
+    pub on_deadline: OnDeadline,
+}
+
+/// How single slices of the traffic (`tier=premium`) are judged beside the whole: by the same gates and triggers, each with
+/// evidence of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Slices {
+    /// What follows when a gate or a trigger that takes back is broken in one slice.
+    pub action: SliceAction,
+    /// The part of alpha that all slices together may use; at 0 they are not judged.
+    pub part: f64,
+}
+
+impl Default for Slices {
+    fn default() -> Self {
+        Self { action: SliceAction::RollBack, part: 0.3 }
+    }
+}
+
+/// What follows when a rule is broken in one slice of the traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SliceAction {
+    /// All traffic to stable.
+    RollBack,
+    /// The slice goes back to stable; the rollout goes on without it.
+    Withdraw,
+    /// The candidate gets no new calls and the rollout waits for a person.
+    Freeze,
+}
+
+/// What becomes of a phase that was not left by its deadline. Going on is not among it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDeadline {
+    /// It stands still and calls for a person.
+    #[default]
+    Pause,
+    /// All traffic to stable.
+    RollBack,
 }
 
 /// One stretch of the path.
@@ -95,10 +140,24 @@ pub struct Trigger {
     pub rule: Rule,
     /// The window in which a person would look; the evidence does not need one.
     pub over: Duration,
+    /// Whether the window is taken at its word.
+    #[serde(default)]
+    pub mode: Mode,
     /// What it does.
     pub action: Action,
     /// Its part of the plan's alpha, relative to the other checks'.
     pub weight: f64,
+}
+
+/// How a trigger reads its window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// It acts on evidence that holds however often it is looked at. A window over its limit alone warns and pages, once.
+    #[default]
+    Evidence,
+    /// It acts as it is written, as soon as the window is over its limit, by chance or not.
+    Literal,
 }
 
 /// What a trigger does.
@@ -109,6 +168,8 @@ pub enum Action {
     RollBack,
     /// The candidate gets no new calls and the rollout waits for a person.
     Freeze,
+    /// It warns and pages, once; nothing moves. Its chance of a false alarm is beta, apart from the plan's alpha.
+    Alert,
 }
 
 /// Whether a gate waits for a signal that nobody has reported.
@@ -143,6 +204,8 @@ pub enum Rule {
         blame: Blame,
     },
     /// A rate is under a multiple of stable's at the same time: proven under `pass` times to pass, over `fail` times to fail.
+    /// What is proven to happen less than once in a thousand passes too: of what hardly ever happens in either arm no
+    /// multiple can be told.
     RatioUnder {
         /// At least 1 and at most `pass`.
         fail: f64,
@@ -162,11 +225,27 @@ pub enum Rule {
         /// Between 0 and 1.
         pass: f64,
     },
-    /// An amount per call is under a multiple of stable's in the trigger's window. A hard rule on sums, without statistics; for
-    /// triggers only.
-    AmountUnder {
+    /// What sessions take on average is less than this part over stable's at the same time: proven less than `pass` over it to
+    /// pass, more than `fail` over it to fail. Each session counts up to a cap, the 99.9th percentile of stable's before the
+    /// candidate had users, so that the mean is one of bounded numbers.
+    RiseUnder {
+        /// At most `pass`.
+        fail: f64,
+        /// More than 0.
+        pass: f64,
+    },
+    /// What is spent in the trigger's window per session that began in it is under a multiple of stable's. A hard rule on
+    /// sums, without statistics; for triggers only.
+    SpendUnder {
         /// More than 1.
         times: f64,
+    },
+    /// It never happens: the first confirmed time breaks it, without statistics. As a gate it passes while nothing happened.
+    Never,
+    /// No range of sizes (octaves: 1, 2-3, 4-7, ..) is more than this many times as common as stable's at the same time.
+    ShiftUnder {
+        /// More than 1.
+        ratio: f64,
     },
 }
 
@@ -208,8 +287,10 @@ impl Plan {
             ],
         };
         let first = vec![
+            // Whether the task was done is what the rest stands for; where it is told, it comes first.
+            gate(Signal::TaskSuccess, Rule::DropUnder { fail: 0.02, pass: 0.05 }, Need::IfReported, 3.0),
             // Errors are the commonest way to be worse and the cheapest to prove: they get the largest part of the budget.
-            error(0.005, 12.0),
+            error(0.005, 28.0),
             gate(
                 Signal::Latency,
                 Rule::SlowUnder { limit: Duration::from_secs(5), part: 0.01, blame: BLAME },
@@ -217,7 +298,6 @@ impl Plan {
                 1.0,
             ),
             gate(Signal::ThumbsDown, Rule::RateUnder { limit: 0.05, blame: BLAME }, Need::Always, 1.0),
-            gate(Signal::TaskSuccess, Rule::DropUnder { fail: 0.02, pass: 0.05 }, Need::IfReported, 1.0),
             gate(Signal::Escalated, Rule::RatioUnder { fail: 1.25, pass: 1.5 }, Need::IfReported, 0.5),
         ];
         let mut later = first.clone();
@@ -228,6 +308,12 @@ impl Plan {
             Need::IfReported,
             0.5,
         ));
+        // The same line on both sides: equal costs are far from it, and a fifth more is shown as quickly either way.
+        let within = Rule::RiseUnder { fail: 0.2, pass: 0.2 };
+        later.push(gate(Signal::SessionCost, within, Need::IfReported, 1.0));
+        let mut half = later.clone();
+        half.push(gate(Signal::Incident, Rule::Never, Need::Always, 0.0));
+        half.push(gate(Signal::PiiLeak, Rule::Never, Need::Always, 0.0));
         let canary = |name: &str, share: f64, dwell, deadline, gates| Phase {
             name: name.into(),
             kind: PhaseKind::Canary { share: Share::from_fraction(share).unwrap_or(Share::NONE) },
@@ -242,45 +328,15 @@ impl Plan {
                 shadow,
                 canary("1 %", 0.01, 48 * HOUR, 7 * DAY, first),
                 canary("10 %", 0.10, 72 * HOUR, 10 * DAY, later.clone()),
-                canary("50 %", 0.50, 5 * DAY, 14 * DAY, later),
+                canary("50 %", 0.50, 5 * DAY, 14 * DAY, half),
                 canary("100 %", 1.0, Duration::ZERO, Duration::ZERO, Vec::new()),
             ],
-            triggers: vec![
-                trigger(
-                    Signal::Error,
-                    Rule::RateUnder { limit: 0.02, blame: BLAME },
-                    300,
-                    Action::RollBack,
-                    1.0,
-                ),
-                trigger(
-                    Signal::Latency,
-                    Rule::SlowUnder { limit: Duration::from_secs(10), part: 0.01, blame: BLAME },
-                    180,
-                    Action::RollBack,
-                    0.5,
-                ),
-                trigger(
-                    Signal::Quality,
-                    Rule::DropUnder { fail: 0.10, pass: 0.10 },
-                    3600,
-                    Action::RollBack,
-                    0.5,
-                ),
-                // A parameter that the target refuses shows as callers' mistakes that stable's callers do not make. One client
-                // that repeats its mistake can look like that too, so a person decides.
-                trigger(
-                    Signal::Rejected,
-                    Rule::RatioUnder { fail: 2.0, pass: 2.0 },
-                    300,
-                    Action::Freeze,
-                    0.5,
-                ),
-                trigger(Signal::TokensOut, Rule::AmountUnder { times: 3.0 }, 3600, Action::Freeze, 0.0),
-            ],
+            triggers: triggers(),
             alpha: 0.01,
             beta: 0.05,
             warm_for: 14 * DAY,
+            slices: Slices::default(),
+            on_deadline: OnDeadline::Pause,
         }
     }
 
@@ -290,6 +346,36 @@ impl Plan {
         !self.triggers.is_empty()
             && self.phases.iter().take(all_but_last).all(|phase| !phase.gates.is_empty())
     }
+}
+
+/// What takes the standard plan's rollouts back, freezes them, or calls for a person.
+fn triggers() -> Vec<Trigger> {
+    use Action::{Alert, Freeze, RollBack};
+    let rate = |limit, blame| Rule::RateUnder { limit, blame };
+    let p99 = |seconds, blame| Rule::SlowUnder { limit: Duration::from_secs(seconds), part: 0.01, blame };
+    let hour = HOUR.as_secs();
+    vec![
+        trigger(Signal::Error, rate(0.02, BLAME), 300, RollBack, 1.0),
+        trigger(Signal::Latency, p99(10, BLAME), 180, RollBack, 0.5),
+        // What one version does more often than the other: an answer from a lower tier or none, a refusal of what the other
+        // answers. Such things are too rare to be shown to be as rare, so they are watched and not waited for.
+        trigger(Signal::Degraded, Rule::RatioUnder { fail: 1.5, pass: 1.5 }, hour, RollBack, 0.5),
+        trigger(Signal::Fallback, Rule::RatioUnder { fail: 1.5, pass: 1.5 }, hour, RollBack, 0.5),
+        trigger(Signal::Refusal, Rule::RatioUnder { fail: 1.5, pass: 1.5 }, hour, RollBack, 0.5),
+        trigger(Signal::Quality, Rule::DropUnder { fail: 0.10, pass: 0.10 }, hour, RollBack, 0.5),
+        // A parameter that the target refuses shows as callers' mistakes that stable's callers do not make. One client that
+        // repeats its mistake can look like that too, so a person decides.
+        trigger(Signal::Rejected, Rule::RatioUnder { fail: 2.0, pass: 2.0 }, 300, Freeze, 0.5),
+        trigger(Signal::Tokens, Rule::SpendUnder { times: 3.0 }, hour, Freeze, 0.0),
+        trigger(Signal::PiiLeak, Rule::Never, hour, Freeze, 0.0),
+        trigger(Signal::Incident, Rule::Never, hour, RollBack, 0.0),
+        // Alerts ask whether something is bad at all, whoever's fault it is.
+        trigger(Signal::Error, rate(0.01, Blame::Always), 300, Alert, 0.0),
+        trigger(Signal::Latency, p99(8, Blame::Always), 180, Alert, 0.0),
+        trigger(Signal::Hallucination, rate(0.05, Blame::Always), hour, Alert, 0.0),
+        trigger(Signal::ThumbsDown, rate(0.10, Blame::Always), hour, Alert, 0.0),
+        trigger(Signal::Cost, Rule::SpendUnder { times: 1.2 }, 24 * hour, Alert, 0.0),
+    ]
 }
 
 /// The name of the built-in plan.
@@ -303,7 +389,7 @@ fn gate(signal: Signal, rule: Rule, need: Need, weight: f64) -> Gate {
 }
 
 fn trigger(signal: Signal, rule: Rule, over_seconds: u64, action: Action, weight: f64) -> Trigger {
-    Trigger { signal, rule, over: Duration::from_secs(over_seconds), action, weight }
+    Trigger { signal, rule, over: Duration::from_secs(over_seconds), mode: Mode::Evidence, action, weight }
 }
 
 impl fmt::Display for Rule {
@@ -316,7 +402,10 @@ impl fmt::Display for Rule {
             Self::RatioUnder { pass, .. } => write!(f, "< {pass} x stable"),
             Self::MeanOver { limit } => write!(f, "> {}", percent(*limit)),
             Self::DropUnder { pass, .. } => write!(f, "within {} of stable", percent(*pass)),
-            Self::AmountUnder { times } => write!(f, "< {times} x stable per call"),
+            Self::RiseUnder { pass, .. } => write!(f, "within {} over stable", percent(*pass)),
+            Self::SpendUnder { times } => write!(f, "< {times} x stable per session"),
+            Self::Never => f.write_str("never"),
+            Self::ShiftUnder { ratio } => write!(f, "distributed within {ratio} x stable"),
         }
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! It is derived from the feature's state ([`crate::state`]) and holds nothing that the state does not.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::assign::{Salt, is_candidate};
+use crate::drill::Fault;
 use crate::name::{RolloutId, VersionRef};
-use crate::segment::{Confine, Segment};
+use crate::segment::{Confine, Segment, Slice};
 use crate::share::Share;
 use crate::signal::Arm;
 
@@ -38,8 +40,14 @@ pub struct Trial {
     pub rollout: RolloutId,
     /// The version being tried.
     pub candidate: VersionRef,
+    /// Since when it has been as it is now: its phase, its share.
+    pub since: Timestamp,
     /// Whom the trial may touch.
     pub confine: Confine,
+    /// Whom it may not touch any more: slices that were sent back to stable.
+    pub withdrawn: Vec<Slice>,
+    /// Set for a rehearsal: the candidate is stable with this fault in front of its answers.
+    pub drill: Option<Fault>,
     /// How.
     pub mode: Mode,
 }
@@ -76,11 +84,18 @@ pub struct Assignment<'r> {
     pub rollout: Option<RolloutId>,
 }
 
+impl Trial {
+    /// Whether it may touch callers of this segment.
+    pub fn admits(&self, segment: &Segment) -> bool {
+        self.confine.admits(segment) && !self.withdrawn.iter().any(|slice| slice.holds(segment))
+    }
+}
+
 impl Route {
     /// Decides for one caller. `key` is what the assignment sticks to: a user, a session, or the call itself.
     pub fn assign(&self, key: &str, segment: &Segment) -> Assignment<'_> {
         let stable = Assignment { version: &self.stable, arm: Arm::Stable, shadow: None, rollout: None };
-        let Some(trial) = self.trial.as_ref().filter(|trial| trial.confine.admits(segment)) else {
+        let Some(trial) = self.trial.as_ref().filter(|trial| trial.admits(segment)) else {
             return stable;
         };
         let rollout = Some(trial.rollout);

@@ -78,6 +78,28 @@ impl<'de> Deserialize<'de> for Segment {
     }
 }
 
+/// One label's value, as a slice of the traffic: `tier=premium`, whatever the other labels are.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Slice {
+    /// The label.
+    pub label: LabelName,
+    /// Its value.
+    pub value: String,
+}
+
+impl Slice {
+    /// Whether callers of this segment are in it.
+    pub fn holds(&self, segment: &Segment) -> bool {
+        segment.get(self.label.as_str()) == Some(self.value.as_str())
+    }
+}
+
+impl fmt::Display for Slice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.label, self.value)
+    }
+}
+
 /// Labels a caller must have, each with the values that will do: `{tier: [internal, free], geo: [eu]}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

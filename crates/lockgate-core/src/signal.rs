@@ -47,6 +47,12 @@ pub enum Signal {
     Timeout,
     /// A lower tier answered. Rate over finished calls.
     Fallback,
+    /// The user got less than the version's own whole answer: a lower tier's, a broken one, none. Rate over finished calls.
+    Degraded,
+    /// The model declined to answer, as its own answer says. Rate over answered calls.
+    Refusal,
+    /// The provider read some of the input from its cache, as its usage says. Rate over answered calls with usage.
+    CacheHit,
     /// The target refused the call as the caller's own mistake (400, 413, 422). No error of the version's, unless the
     /// version sends what its target does not take; then stable's callers make fewer such mistakes. Rate over calls that
     /// finished or were refused so.
@@ -61,8 +67,21 @@ pub enum Signal {
     TokensIn,
     /// Tokens written by the model per call. Amount.
     TokensOut,
+    /// Tokens read and written together per call. Amount.
+    Tokens,
     /// Money per call, in nano-dollars. Amount.
     Cost,
+    /// How long inputs are, in tokens. Sizes.
+    InputLength,
+    /// How long answers are, in tokens. Sizes.
+    OutputLength,
+    /// Money per session that ended, in nano-dollars. Sizes.
+    SessionCost,
+    /// Sessions that began: a caller's first call in a while. Amount (the sum is not used).
+    Sessions,
+    /// Callers seen for the first time since the present share is in force, by what their assignment sticks to. Amount (the
+    /// sum is not used).
+    Visitors,
     /// How far a shadow answer agreed with the user's. Score.
     Agreement,
     /// Of the calls that should have been mirrored, those whose shadow answer was compared. Rate.
@@ -83,6 +102,16 @@ pub enum Signal {
     Hallucination,
     /// How good the answer was, as told by whoever judged it, scaled to 0..1. Score.
     Quality,
+    /// The answer was not in the form it had to have, as told by whoever checked it. Rate over checked answers.
+    Invalid,
+    /// The call tried to plant instructions, as told by whoever checked it. Rate over checked calls.
+    Injection,
+    /// A content filter cut in, as told by whoever runs it. Rate over checked calls.
+    Filtered,
+    /// The answer told what is personal, as told by whoever checked it. Rate over checked answers.
+    PiiLeak,
+    /// An incident of the highest severity was laid at the answer's door. Rate over feedback.
+    Incident,
     /// A yes-or-no signal that the configuration declares. Rate over feedback.
     DeclaredRate(DeclaredSignal),
     /// A bounded score that the configuration declares, scaled to 0..1. Score.
@@ -100,20 +129,31 @@ pub enum Measure {
     Durations,
     /// A whole number per call, summed.
     Amount,
+    /// A whole number, counted per level of [`crate::size_levels`].
+    Sizes,
 }
 
-const PLAIN: [Signal; 21] = [
+const PLAIN: [Signal; 35] = [
     Signal::Assigned,
     Signal::Error,
     Signal::Timeout,
     Signal::Fallback,
+    Signal::Degraded,
+    Signal::Refusal,
+    Signal::CacheHit,
     Signal::Rejected,
     Signal::Cancelled,
     Signal::Latency,
     Signal::FirstToken,
     Signal::TokensIn,
     Signal::TokensOut,
+    Signal::Tokens,
     Signal::Cost,
+    Signal::InputLength,
+    Signal::OutputLength,
+    Signal::SessionCost,
+    Signal::Sessions,
+    Signal::Visitors,
     Signal::Agreement,
     Signal::Coverage,
     Signal::ThumbsDown,
@@ -124,6 +164,11 @@ const PLAIN: [Signal; 21] = [
     Signal::Abandoned,
     Signal::Hallucination,
     Signal::Quality,
+    Signal::Invalid,
+    Signal::Injection,
+    Signal::Filtered,
+    Signal::PiiLeak,
+    Signal::Incident,
 ];
 
 impl Signal {
@@ -136,7 +181,14 @@ impl Signal {
     pub fn measure(&self) -> Measure {
         match self {
             Self::Latency | Self::FirstToken => Measure::Durations,
-            Self::Assigned | Self::TokensIn | Self::TokensOut | Self::Cost => Measure::Amount,
+            Self::Assigned
+            | Self::TokensIn
+            | Self::TokensOut
+            | Self::Tokens
+            | Self::Cost
+            | Self::Sessions
+            | Self::Visitors => Measure::Amount,
+            Self::InputLength | Self::OutputLength | Self::SessionCost => Measure::Sizes,
             Self::Agreement | Self::Csat | Self::Quality | Self::DeclaredScore(_) => Measure::Score,
             _ => Measure::Rate,
         }
@@ -154,6 +206,11 @@ impl Signal {
                 | Self::Abandoned
                 | Self::Hallucination
                 | Self::Quality
+                | Self::Invalid
+                | Self::Injection
+                | Self::Filtered
+                | Self::PiiLeak
+                | Self::Incident
                 | Self::DeclaredRate(_)
                 | Self::DeclaredScore(_)
         )
@@ -165,13 +222,22 @@ impl Signal {
             Self::Error => "error",
             Self::Timeout => "timeout",
             Self::Fallback => "fallback",
+            Self::Degraded => "degraded",
+            Self::Refusal => "refusal",
+            Self::CacheHit => "cache_hit",
             Self::Rejected => "rejected",
             Self::Cancelled => "cancelled",
             Self::Latency => "latency",
             Self::FirstToken => "first_token",
             Self::TokensIn => "tokens_in",
             Self::TokensOut => "tokens_out",
+            Self::Tokens => "tokens",
             Self::Cost => "cost",
+            Self::InputLength => "input_length",
+            Self::OutputLength => "output_length",
+            Self::SessionCost => "session_cost",
+            Self::Sessions => "sessions",
+            Self::Visitors => "visitors",
             Self::Agreement => "agreement",
             Self::Coverage => "coverage",
             Self::ThumbsDown => "thumbs_down",
@@ -182,6 +248,11 @@ impl Signal {
             Self::Abandoned => "abandoned",
             Self::Hallucination => "hallucination",
             Self::Quality => "quality",
+            Self::Invalid => "invalid",
+            Self::Injection => "injection",
+            Self::Filtered => "filtered",
+            Self::PiiLeak => "pii_leak",
+            Self::Incident => "incident",
             Self::DeclaredRate(_) | Self::DeclaredScore(_) => return None,
         })
     }

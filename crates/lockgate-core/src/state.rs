@@ -10,11 +10,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::assign::Salt;
-use crate::event::{Entry, Event};
+use crate::drill::Fault;
+use crate::event::{Entry, Event, Verdict};
 use crate::name::{Revision, RolloutId, VersionRef};
 use crate::plan::{Phase, PhaseKind, Plan};
 use crate::route::{KillTo, Mode, Route, Trial};
-use crate::segment::Confine;
+use crate::segment::{Confine, Slice};
 use crate::share::Share;
 
 /// Where one feature stands.
@@ -28,6 +29,9 @@ pub struct FeatureState {
     pub killed: Option<KillTo>,
     /// The present or last rollout.
     pub rollout: Option<Rollout>,
+    /// The rollout before, while a rehearsal stands in front of it; what is watched of it goes on when that is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aside: Option<Box<Rollout>>,
     /// The version that users had before, as long as it is kept ready.
     pub warm: Option<Warm>,
     /// Digests that were taken back; they do not start again without saying so.
@@ -62,10 +66,41 @@ pub struct Rollout {
     pub salt: Salt,
     /// Whom it may touch at all.
     pub confine: Confine,
+    /// Set for a rehearsal: the candidate is stable with this fault in front of its answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drill: Option<Fault>,
     /// When it began; evidence counts from here.
     pub started: Timestamp,
+    /// What was in force since when, oldest first; evidence is read by it. Never empty.
+    pub moves: Vec<Move>,
+    /// Slices that were sent back to stable.
+    pub withdrawn: Vec<Withdrawn>,
+    /// Names of checks that called for a person in the present phase.
+    pub alerted: BTreeSet<String>,
     /// Where it is.
     pub stage: Stage,
+}
+
+/// What was in force from a moment on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Move {
+    /// From when.
+    pub at: Timestamp,
+    /// The phase; `None` once the rollout is over or on its way back.
+    pub phase: Option<usize>,
+    /// The candidate's part of the users whom it may touch.
+    pub share: Share,
+    /// Whether a person let it go on here.
+    pub resumed: bool,
+}
+
+/// A slice that was sent back to stable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Withdrawn {
+    /// Who.
+    pub slice: Slice,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// Where a rollout is.
@@ -136,6 +171,34 @@ impl Stage {
 }
 
 impl Rollout {
+    /// One that begins now, of nobody in particular and for everyone.
+    pub fn begin(
+        id: RolloutId,
+        stable: VersionRef,
+        candidate: VersionRef,
+        plan: Plan,
+        at: Timestamp,
+    ) -> Self {
+        let mut begun = Self {
+            id,
+            stable,
+            candidate,
+            plan,
+            owner: String::new(),
+            author: String::new(),
+            salt: Salt::from_random(0),
+            confine: Confine::everyone(),
+            drill: None,
+            started: at,
+            moves: Vec::new(),
+            withdrawn: Vec::new(),
+            alerted: BTreeSet::new(),
+            stage: Stage::Running(InPhase { phase: 0, since: at, resumed: None }),
+        };
+        begun.note_move(at, false);
+        begun
+    }
+
     /// The phase it is in, unless it is over or on its way back.
     pub fn phase(&self) -> Option<&Phase> {
         self.stage.in_phase().and_then(|at| self.plan.phases.get(at.phase))
@@ -144,6 +207,14 @@ impl Rollout {
     /// Whether it still holds, or may still hold, some of the traffic.
     pub fn is_under_way(&self) -> bool {
         !matches!(self.stage, Stage::RolledBack { .. } | Stage::Completed { .. })
+    }
+
+    /// Whether evidence of it is still looked at: while it is under way, and while the old version is warm after it.
+    pub fn is_watched(&self, now: Timestamp) -> bool {
+        match &self.stage {
+            Stage::Completed { warm_until, .. } => now < *warm_until,
+            _ => self.is_under_way(),
+        }
     }
 
     /// The candidate's present part of the users it may touch.
@@ -187,6 +258,16 @@ impl Rollout {
         self.phase().map_or_else(|| self.confine.clone(), |phase| self.confine_of(phase))
     }
 
+    /// Notes what is in force now, if that is something else than before.
+    fn note_move(&mut self, at: Timestamp, resumed: bool) {
+        let phase = self.stage.in_phase().map(|at| at.phase);
+        let now = Move { at, phase, share: self.share(), resumed };
+        let is_same = |last: &Move| last.phase == now.phase && last.share == now.share;
+        if resumed || !self.moves.last().is_some_and(is_same) {
+            self.moves.push(now);
+        }
+    }
+
     fn trial(&self) -> Option<Trial> {
         let phase = self.phase()?;
         let mode = match (&self.stage, phase.kind) {
@@ -197,7 +278,10 @@ impl Rollout {
         Some(Trial {
             rollout: self.id,
             candidate: self.candidate.clone(),
+            since: self.moves.last().map_or(self.started, |moved| moved.at),
             confine: self.confine_of(phase),
+            withdrawn: self.withdrawn.iter().map(|withdrawn| withdrawn.slice.clone()).collect(),
+            drill: self.drill,
             mode,
         })
     }
@@ -211,6 +295,7 @@ impl FeatureState {
             declared,
             killed: None,
             rollout: None,
+            aside: None,
             warm: None,
             rejected: BTreeSet::new(),
         }
@@ -237,19 +322,20 @@ impl FeatureState {
                 self.declared = declared.clone();
                 self.stable = stable.clone();
             }
-            Event::RolloutStarted { rollout, stable, candidate, plan, owner, salt, confine } => {
+            Event::RolloutStarted {
+                rollout, stable, candidate, plan, owner, salt, confine, drill, ..
+            } => {
                 self.rejected.remove(&candidate.revision);
+                self.aside = self.rollout.take().filter(|_| drill.is_some()).map(Box::new);
+                let begun =
+                    Rollout::begin(*rollout, stable.clone(), candidate.clone(), (**plan).clone(), entry.ts);
                 self.rollout = Some(Rollout {
-                    id: *rollout,
-                    stable: stable.clone(),
-                    candidate: candidate.clone(),
-                    plan: (**plan).clone(),
                     owner: owner.clone(),
                     author: entry.author.clone(),
                     salt: salt.clone(),
                     confine: confine.clone(),
-                    started: entry.ts,
-                    stage: Stage::Running(InPhase { phase: 0, since: entry.ts, resumed: None }),
+                    drill: *drill,
+                    ..begun
                 });
             }
             Event::Flipped { from, to, warm_until, .. } => {
@@ -268,6 +354,10 @@ impl FeatureState {
             Event::Revived { .. } => self.killed = None,
             event => self.apply_to_rollout(event, entry.ts),
         }
+        if let Some(rollout) = &mut self.rollout {
+            let is_mine = entry.event.rollout() == Some(rollout.id) && rollout.stage.in_phase().is_some();
+            rollout.note_move(entry.ts, is_mine && matches!(entry.event, Event::Resumed { .. }));
+        }
     }
 
     fn apply_to_rollout(&mut self, event: &Event, ts: Timestamp) {
@@ -279,6 +369,13 @@ impl FeatureState {
         match (event, at) {
             (Event::PhaseEntered { phase, .. }, Some(_)) => {
                 rollout.stage = Stage::Running(InPhase { phase: *phase, since: ts, resumed: None });
+                rollout.alerted.clear();
+            }
+            (Event::Alerted { standing, .. }, _) => {
+                rollout.alerted.extend(standing.iter().map(Verdict::key));
+            }
+            (Event::SliceWithdrawn { slice, .. }, Some(_)) => {
+                rollout.withdrawn.push(Withdrawn { slice: slice.clone(), since: ts });
             }
             (Event::Paused { why, .. }, Some(at)) => rollout.stage = Stage::Paused { at, why: why.clone() },
             (Event::Frozen { why, .. }, Some(at)) => rollout.stage = Stage::Frozen { at, why: why.clone() },
@@ -288,14 +385,19 @@ impl FeatureState {
                 rollout.stage = Stage::Running(InPhase { since, resumed: Some(ts), ..at });
             }
             (Event::RollbackStarted { why, .. }, _) => {
-                self.stable = rollout.stable.clone();
-                self.rejected.insert(rollout.candidate.revision);
-                self.warm = None;
+                if rollout.drill.is_none() {
+                    self.stable = rollout.stable.clone();
+                    self.rejected.insert(rollout.candidate.revision);
+                    self.warm = None;
+                }
                 rollout.stage = Stage::RollingBack { since: ts, why: why.clone() };
             }
             (Event::RolledBack { .. }, _) => {
                 if let Stage::RollingBack { why, .. } = &rollout.stage {
                     rollout.stage = Stage::RolledBack { since: ts, why: why.clone() };
+                    if let Some(aside) = self.aside.take() {
+                        *rollout = *aside;
+                    }
                 }
             }
             (Event::Completed { warm_until, .. }, Some(_)) => {

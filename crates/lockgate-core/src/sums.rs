@@ -72,7 +72,8 @@ pub enum Sum {
         /// The total of their squares.
         squares: u128,
     },
-    /// Counts per level: hundredths for scores, [`crate::duration_levels`] for times. Sparse: absent is zero.
+    /// Counts per level: hundredths for scores, [`crate::duration_levels`] for times, [`crate::size_levels`] for sizes.
+    /// Sparse: absent is zero.
     Levels(BTreeMap<u16, u64>),
 }
 
@@ -82,7 +83,7 @@ impl Sum {
         match measure {
             Measure::Rate => Self::Rate { n: 0, hits: 0 },
             Measure::Amount => Self::Amount { n: 0, total: 0, squares: 0 },
-            Measure::Score | Measure::Durations => Self::Levels(BTreeMap::new()),
+            Measure::Score | Measure::Durations | Measure::Sizes => Self::Levels(BTreeMap::new()),
         }
     }
 

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::assign::{self, Assigned};
 use crate::caller::Caller;
+use crate::fault;
 use crate::gateway::Gateway;
 use crate::observation::Observation;
 use crate::tier::{self, Question, TierAnswer};
@@ -79,7 +80,12 @@ pub(crate) async fn from_chain(
             continue;
         };
         tried.attempts += 1;
-        match tier::ask(&gateway.upstream, &gateway.clock, question, tier, index > 0, table).await {
+        let asked = tier::ask(&gateway.upstream, &gateway.clock, question, tier, index > 0, table);
+        let answered = match assigned.drill.filter(|_| index == 0) {
+            Some(fault) => fault::in_front(fault, question, tier, asked).await,
+            None => asked.await,
+        };
+        match answered {
             Ok(answer) => return Ok(Answer::new(answer, index, tier)),
             // Most often a kept connection that the target was just closing: nothing was answered, so nothing is told twice.
             Err(TargetError::NoAnswer { .. }) if !std::mem::replace(&mut is_asked_again, true) => {}

@@ -7,9 +7,11 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use lockgate_config::live::Table;
 use lockgate_config::value::{Feature, TargetKind, Version};
 use lockgate_core::assign::point;
+use lockgate_core::drill::Fault;
 use lockgate_core::name::{FeatureName, RolloutId, VersionRef};
 use lockgate_core::route::{KillTo, Mode, Route};
 use lockgate_core::signal::Arm;
@@ -32,8 +34,14 @@ pub(crate) struct Assigned {
     /// The tier to begin with: 0 but for a feature whose kill switch points at its deterministic tier.
     pub(crate) first_tier: usize,
     pub(crate) held: Held,
+    /// The fault that a rehearsal puts in front of this version's answers.
+    pub(crate) drill: Option<Fault>,
+    /// Since when the canary trial that touches this caller has been as it is; `None` where there is none.
+    pub(crate) trial_since: Option<Timestamp>,
     /// How wide the buckets are in which the call is counted.
     pub(crate) bucket: Duration,
+    /// After how long without a call the caller's session has ended.
+    pub(crate) session_idle: Duration,
 }
 
 /// A hold on the table that can be let go and, while the table is in force, taken again.
@@ -72,9 +80,10 @@ pub(crate) fn version(
     let route = table.routes.get(feature).ok_or_else(unserved)?;
     let key = caller.sticky_key.as_deref().unwrap_or(call);
     let assignment = route.assign(key, &caller.segment);
-    let version = match assignment.arm {
-        Arm::Stable => feature_config.versions.get(&assignment.version.name),
-        Arm::Candidate | Arm::Shadow => feature_config.version_of(assignment.version.revision),
+    let version = match (assignment.arm, &route.trial) {
+        (Arm::Candidate, Some(trial)) => table.candidate(&feature_config, trial),
+        (Arm::Candidate | Arm::Shadow, _) => feature_config.version_of(assignment.version.revision),
+        (Arm::Stable, _) => feature_config.versions.get(&assignment.version.name),
     };
     let version = Arc::clone(version.ok_or_else(unserved)?);
     Ok(Assigned {
@@ -87,9 +96,25 @@ pub(crate) fn version(
         shadow: assignment.shadow.cloned(),
         feature: feature_config,
         version,
+        drill: match assignment.arm {
+            Arm::Candidate => route.trial.as_ref().and_then(|trial| trial.drill),
+            Arm::Stable | Arm::Shadow => None,
+        },
+        trial_since: assignment
+            .rollout
+            .and(route.trial.as_ref())
+            .filter(|trial| matches!(trial.mode, Mode::Canary { .. }))
+            .map(|trial| trial.since),
         bucket: table.config.signals.bucket,
+        session_idle: table.config.signals.session_idle,
         held: Held::new(table),
     })
+}
+
+/// Whether a feature's trial is a rehearsal, so that callers may ask to be part of it.
+pub(crate) fn is_drilled(table: &Table, feature: &FeatureName) -> bool {
+    let trial = table.routes.get(feature).and_then(|route| route.trial.as_ref());
+    trial.is_some_and(|trial| trial.drill.is_some())
 }
 
 /// Where the chain begins. A feature killed to its rules whose stable version has none is served by the whole chain: an

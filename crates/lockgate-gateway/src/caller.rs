@@ -5,6 +5,7 @@ use std::str::FromStr as _;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use lockgate_config::value::{Client, Config, Feature, Label, LabelSource, Sticky};
+use lockgate_core::drill;
 use lockgate_core::name::{FeatureName, LabelName};
 use lockgate_core::segment::{OTHER, Segment, is_label_value};
 use lockgate_wire::body::Body;
@@ -17,6 +18,8 @@ pub(crate) const USER: HeaderName = HeaderName::from_static("x-lockgate-user");
 pub(crate) const SESSION: HeaderName = HeaderName::from_static("x-lockgate-session");
 pub(crate) const SEGMENT: HeaderName = HeaderName::from_static("x-lockgate-segment");
 pub(crate) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// By which a call offers itself for a rehearsal.
+const DRILL: HeaderName = HeaderName::from_static("x-lockgate-drill");
 const SESSION_MEMBER: &str = "session_id";
 
 /// Longest header of ours that is read: room for two UUIDs with prefixes, or for a dozen labels.
@@ -34,6 +37,13 @@ pub(crate) struct Caller {
     pub(crate) session: Option<String>,
     /// The labels, as they are counted.
     pub(crate) segment: Segment,
+}
+
+/// Whether a feature is being rehearsed; only then may a call be part of a rehearsal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rehearsal {
+    On,
+    Off,
 }
 
 /// The client whose key was presented; `None` when no keys are configured and anyone may call.
@@ -68,6 +78,7 @@ pub(crate) fn identify(
     headers: &HeaderMap,
     body: Option<&Body<'_>>,
     values: &LabelValues,
+    rehearsal: Rehearsal,
 ) -> Result<Caller, Failure> {
     let of_body = |read: fn(&Body<'_>) -> Option<String>| body.and_then(read);
     let user = match text(headers, &USER)? {
@@ -80,7 +91,7 @@ pub(crate) fn identify(
         Some(session) => Some(session.to_owned()),
         None => of_body(|body| body.metadata(SESSION_MEMBER).map(Into::into)),
     };
-    let segment = segment(feature, client, headers, body, values)?;
+    let segment = segment(feature, client, headers, body, values, rehearsal)?;
     let sticky_key = match feature.sticky {
         Sticky::User => user.or_else(|| session.clone()),
         Sticky::Session => session.clone().or(user),
@@ -103,13 +114,14 @@ pub(crate) fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Opti
 }
 
 /// The caller's labels: what the client key fixes, else what the header says, else what the label's sources say, else its
-/// default.
+/// default. A call that offers itself for a rehearsal that is on carries the rehearsal's label beside its own.
 fn segment(
     feature: &Feature,
     client: Option<&Client>,
     headers: &HeaderMap,
     body: Option<&Body<'_>>,
     values: &LabelValues,
+    rehearsal: Rehearsal,
 ) -> Result<Segment, Failure> {
     let mut asked = asked_labels(feature, headers)?;
     let mut labels = BTreeMap::new();
@@ -126,6 +138,13 @@ fn segment(
                 if is_free { values.bounded(&feature.name, name, value) } else { value },
             );
         }
+    }
+    let is_offered = headers.get(DRILL).is_some_and(|value| value == drill::ON);
+    if rehearsal == Rehearsal::On
+        && is_offered
+        && let Ok(label) = LabelName::new(drill::LABEL)
+    {
+        labels.insert(label, drill::ON.to_owned());
     }
     Ok(Segment::from_labels(&labels))
 }

@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::gateway::Gateway;
 use crate::headers::SHADOW;
+use crate::observation::used;
 use crate::purse::price_of;
 use crate::record::Observed;
 use crate::shadow::{Planned, Waiting, not_made, unread};
@@ -77,7 +78,7 @@ pub(crate) async fn make(gateway: &Gateway, waiting: Waiting) {
         return not_made(gateway, &waiting.slot, &drops.unpaid);
     }
     let mut coverage = Coverage { gateway, waiting: &waiting, compared: false };
-    coverage.observe(&[Observed::Assigned]);
+    coverage.observe([Observed::Assigned]);
     let outcome = ask(gateway, &waiting, &version, table).await;
     coverage.record(&outcome, tier.price);
     if !outcome.is_billed {
@@ -90,8 +91,7 @@ pub(crate) async fn make(gateway: &Gateway, waiting: Waiting) {
     }
     if let Some(agreement) = compare(planned, &answer, version.shadow_tools) {
         coverage.compared = true;
-        coverage
-            .observe(&score_step(agreement.score).map(Observed::Agreement).into_iter().collect::<Vec<_>>());
+        coverage.observe(score_step(agreement.score).map(Observed::Agreement));
         if agreement.score < 1.0 {
             gateway.shadows.keep(sample(gateway, planned, agreement, &answer));
         }
@@ -227,7 +227,7 @@ fn tool_calls(answer: &AnswerSummary) -> Vec<ToolCall<'_>> {
 }
 
 impl Coverage<'_> {
-    fn observe(&self, observed: &[Observed]) {
+    fn observe(&self, observed: impl IntoIterator<Item = Observed>) {
         let bucket = self.gateway.live.table().config.signals.bucket;
         self.waiting.slot.observe(self.gateway.clock.now(), bucket, observed);
     }
@@ -238,27 +238,34 @@ impl Coverage<'_> {
             Err(Failed::Wrong) => (true, false),
             Err(Failed::TooSlow) => (true, true),
         };
-        let mut observed = vec![Observed::Finished { error, timeout, fallback: false }];
-        match &outcome.result {
-            Err(Failed::Wrong) => {}
-            Err(Failed::TooSlow) => observed.push(Observed::Latency(never())),
-            Ok(answer) => {
-                observed.push(Observed::Latency(level(outcome.took)));
-                observed.extend(outcome.first_content.map(|took| Observed::FirstToken(level(took))));
-                if let Some(usage) = answer.usage {
-                    let (read, written) = (usage.prompt_tokens, usage.completion_tokens);
-                    observed.extend([Observed::TokensIn(read), Observed::TokensOut(written)]);
-                    observed.extend(price.map(|price| Observed::CostNanoUsd(price.nano_usd(read, written))));
-                }
-            }
-        }
-        self.observe(&observed);
+        // Behind a copy there is no lower tier: without an answer there is none at all.
+        let finished = Observed::Finished { error, timeout, fallback: false, degraded: error };
+        let answer = outcome.result.as_ref().ok();
+        let usage = answer.and_then(|answer| answer.usage);
+        let latency = match outcome.result {
+            Ok(_) => Some(Observed::Latency(level(outcome.took))),
+            Err(Failed::TooSlow) => Some(Observed::Latency(never())),
+            Err(Failed::Wrong) => None,
+        };
+        let first_content = outcome.first_content.filter(|_| answer.is_some());
+        let cost = usage
+            .zip(price)
+            .map(|(usage, price)| price.nano_usd(usage.prompt_tokens, usage.completion_tokens));
+        let observed = [
+            Some(finished),
+            latency,
+            first_content.map(|took| Observed::FirstToken(level(took))),
+            answer.and_then(AnswerSummary::is_refusal).map(|refused| Observed::Answered { refused }),
+            usage.map(used),
+            cost.map(Observed::CostNanoUsd),
+        ];
+        self.observe(observed.into_iter().flatten());
     }
 }
 
 impl Drop for Coverage<'_> {
     fn drop(&mut self) {
-        self.observe(&[Observed::Coverage { compared: self.compared }]);
+        self.observe([Observed::Coverage { compared: self.compared }]);
     }
 }
 

@@ -15,6 +15,14 @@ pub struct Counts {
     pub segments_folded: u64,
     /// Sums lost because the store was away for too long.
     pub sums_dropped: u64,
+    /// Sums counted in a later bucket than their own, because the store could not be written before theirs was read.
+    pub sums_moved: u64,
+    /// Sessions whose end was not waited for, because too many were known.
+    pub sessions_displaced: u64,
+    /// Sessions whose cost was lost because nobody came to count it.
+    pub sessions_lost: u64,
+    /// Calls of a trial whose callers were not looked up any more, because too many had been seen.
+    pub visitors_uncounted: u64,
     /// Answers lost to the audit because the store was away for too long.
     pub answers_dropped: u64,
     /// Copies not made because the feature's queue was full, in number or in bytes.
@@ -27,6 +35,8 @@ pub struct Counts {
     pub shadows_withdrawn: u64,
     /// Pairs of answers that were not kept for people because there were too many.
     pub samples_dropped: u64,
+    /// Trials that this gateway took out of its own table, because of what it saw in its own calls.
+    pub retreats: u64,
 }
 
 /// One of the counters of [`Counts`].

@@ -15,10 +15,14 @@ use crate::answers::Answers;
 use crate::counts::{Counter, Counts};
 use crate::labels::LabelValues;
 use crate::purse::Purses;
-use crate::record::{Recorder, bucket_at};
+use crate::record::{FlushTime, Recorder};
+use crate::retreat::{self, OwnAccounts};
 use crate::serve;
+use crate::sessions::Sessions;
 use crate::shadow::Shadows;
+use crate::tally::Books;
 use crate::upstream::Upstream;
+use crate::visitors::Visitors;
 
 /// Carries calls. One per process; [`Gateway::serve`] runs it on a socket.
 #[derive(Debug)]
@@ -31,10 +35,14 @@ pub struct Gateway {
     pub(crate) places: Arc<Places>,
     pub(crate) labels: LabelValues,
     pub(crate) recorder: Recorder,
+    pub(crate) sessions: Sessions,
+    pub(crate) visitors: Visitors,
     pub(crate) answers: Answers,
     pub(crate) shadows: Shadows,
     pub(crate) purses: Purses,
     pub(crate) connections_refused: Counter,
+    pub(crate) own_accounts: OwnAccounts,
+    pub(crate) retreats: Counter,
     is_ready: AtomicBool,
     /// One flush at a time: two would write the same rows and clear them twice.
     flushing: tokio::sync::Mutex<()>,
@@ -52,10 +60,14 @@ impl Gateway {
             places: Arc::default(),
             labels: LabelValues::default(),
             recorder: Recorder::default(),
+            sessions: Sessions::default(),
+            visitors: Visitors::default(),
             answers: Answers::default(),
             shadows: Shadows::default(),
             purses: Purses::default(),
             connections_refused: Counter::default(),
+            own_accounts: OwnAccounts::default(),
+            retreats: Counter::default(),
             is_ready: AtomicBool::new(false),
             flushing: tokio::sync::Mutex::default(),
         })
@@ -71,20 +83,45 @@ impl Gateway {
         serve::run(self, listener, stop).await
     }
 
-    /// Writes what was counted and answered so far. What the store does not take now is written by a later flush.
+    /// Writes what was counted and answered so far. What the store does not take now is written by a later flush. Sums go
+    /// first: they are waited for.
     pub async fn flush(&self) {
         let _one_at_a_time = self.flushing.lock().await;
-        let width = self.live.table().config.signals.bucket;
-        let bucket = bucket_at(self.clock.now(), width);
+        let time = self.settle();
+        if let Err(error) = self.recorder.flush(&self.store, &self.writer, time).await {
+            tracing::warn!(%error, "sums were not written; they wait for the next flush");
+        }
         if let Err(error) = self.answers.flush(&self.store).await {
             tracing::warn!(%error, "answers were not written; they wait for the next flush");
-        }
-        if let Err(error) = self.recorder.flush(&self.store, &self.writer, bucket).await {
-            tracing::warn!(%error, "sums were not written; they wait for the next flush");
         }
         if let Err(error) = self.shadows.flush_samples(&self.store).await {
             tracing::warn!(%error, "shadow samples were not written and are lost");
         }
+    }
+
+    /// Judges its own calls, and takes a trial out of the table in force when a rule that takes back is broken in them. It
+    /// does so by itself while it serves.
+    pub fn look_at_own_calls(&self) {
+        retreat::look(self);
+    }
+
+    /// What it calls itself when it writes.
+    pub(crate) fn replica(&self) -> &str {
+        &self.writer.replica
+    }
+
+    /// Where calls are counted.
+    pub(crate) fn books(&self) -> Books<'_> {
+        Books { recorder: &self.recorder, sessions: &self.sessions, visitors: &self.visitors }
+    }
+
+    /// Counts what is known only now: sessions that have ended. The table is not held while the store is waited for.
+    fn settle(&self) -> FlushTime {
+        let (table, now) = (self.live.table(), self.clock.now());
+        self.sessions.settle(&table, now);
+        self.visitors.tidy(&table);
+        let signals = &table.config.signals;
+        FlushTime::new(now, signals.bucket, signals.watermark)
     }
 
     /// Whether it takes calls: from the start of [`Gateway::serve`] until it is told to stop.
@@ -105,12 +142,17 @@ impl Gateway {
             labels_folded: self.labels.folded.value(),
             segments_folded: self.recorder.segments_folded.value(),
             sums_dropped: self.recorder.sums_dropped.value(),
+            sums_moved: self.recorder.sums_moved.value(),
+            sessions_displaced: self.sessions.displaced.value(),
+            sessions_lost: self.sessions.lost.value(),
+            visitors_uncounted: self.visitors.uncounted.value(),
             answers_dropped: self.answers.dropped.value(),
             shadows_crowded: shadows.crowded.value(),
             shadows_unpaid: shadows.unpaid.value(),
             shadows_late: shadows.late.value(),
             shadows_withdrawn: shadows.withdrawn.value(),
             samples_dropped: shadows.samples.value(),
+            retreats: self.retreats.value(),
         }
     }
 }

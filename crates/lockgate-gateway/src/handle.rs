@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::answer::Tried;
 use crate::assign::{self, Assigned};
-use crate::caller::{self, may_call};
+use crate::caller::{self, Rehearsal, may_call};
 use crate::gateway::Gateway;
 use crate::headers::{self, ARM, ATTEMPTS, FEATURE, REVISION, VERSION};
 use crate::observation::{End, Observation};
@@ -115,7 +115,9 @@ async fn call(
     // From here to the first request that is sent, the table in force is held: see `assign`.
     let table = gateway.live.table();
     let feature = feature(&table, client, surface, head.uri.path(), body.as_ref())?;
-    let caller = caller::identify(&feature, client, &head.headers, body.as_ref(), &gateway.labels)?;
+    let rehearsal = if assign::is_drilled(&table, &feature.name) { Rehearsal::On } else { Rehearsal::Off };
+    let caller =
+        caller::identify(&feature, client, &head.headers, body.as_ref(), &gateway.labels, rehearsal)?;
     let chat = body.as_ref().filter(|_| surface == Surface::Chat);
     let question = Question {
         id: arrival.id,

@@ -15,6 +15,7 @@ mod answer;
 mod assign;
 mod body;
 mod caller;
+mod fault;
 mod relay;
 mod stream;
 mod tier;
@@ -23,6 +24,11 @@ mod upstream;
 mod answers;
 mod observation;
 mod record;
+mod retreat;
+mod sessions;
+mod tally;
+mod visitors;
+mod workbench;
 
 mod copy;
 mod purse;
@@ -34,9 +40,12 @@ mod models;
 mod opinion;
 
 mod counts;
+mod hashed;
 mod headers;
 mod labels;
 mod refusal;
 
 pub use counts::Counts;
 pub use gateway::Gateway;
+#[doc(hidden)]
+pub use workbench::Workbench;

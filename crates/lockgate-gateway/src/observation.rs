@@ -5,9 +5,11 @@
 //! tier answered.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
+use lockgate_config::value::{TargetKind, Version};
+use lockgate_core::drill::Fault;
 use lockgate_core::duration_levels::{level, never};
 use lockgate_store::row::Answer;
 use lockgate_wire::chat::{AnswerSummary, Usage};
@@ -19,20 +21,25 @@ use crate::assign::Assigned;
 use crate::caller::Caller;
 use crate::gateway::Gateway;
 use crate::handle::Arrival;
-use crate::record::{Observed, Slot, Subject};
+use crate::record::{Observed, Subject};
+use crate::sessions::Cost;
 use crate::shadow;
+use crate::tally::{Begun, Tally};
 use crate::upstream::TargetError;
+use crate::visitors::TrialState;
 
 /// One call under way. Dropped without an end, it counts as cancelled, or as an error if the version had failed by then.
 #[derive(Debug)]
 pub(crate) struct Observation {
     gateway: Arc<Gateway>,
     _place: Place,
-    slot: Arc<Slot>,
-    bucket: Duration,
+    tally: Tally,
     arrived: Instant,
     deadline: Instant,
     answer: Answer,
+    version: Arc<Version>,
+    /// How many times as dear the call counts as it was; not 1 in a rehearsal only.
+    times_as_dear: f64,
     first_tier: FirstTier,
     /// Whether another version answers instead, because this one was withdrawn; how that one does is not this one's.
     is_replaced: bool,
@@ -55,8 +62,8 @@ enum FirstTier {
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum End {
-    /// A complete answer.
-    Answered { usage: Option<Usage>, cost_nano_usd: Option<u64> },
+    /// A complete answer. Whether the model declined in it is known of a chat that could be read.
+    Answered { usage: Option<Usage>, cost_nano_usd: Option<u64>, refused: Option<bool> },
     /// No answer, or one that broke off.
     Failed,
     /// The target says that the caller asked for what cannot be. No error of the version's, but counted apart, unless the
@@ -74,39 +81,53 @@ impl Observation {
         caller: &Caller,
     ) -> Self {
         let ts = gateway.clock.now();
-        let bucket = assigned.bucket;
+        let first_tier = if assigned.first_tier > 0 { FirstTier::PassedOver } else { FirstTier::Sound };
+        let subject = Subject {
+            feature: assigned.feature.name.clone(),
+            revision: assigned.version.id.revision,
+            arm: assigned.arm,
+            segment: caller.segment.clone(),
+        };
+        let trial = assigned.rollout.zip(assigned.trial_since);
+        let begun = Begun {
+            subject: &subject,
+            sticky_key: caller.sticky_key.as_deref(),
+            session: caller.session.as_deref(),
+            trial: trial.map(|(rollout, since)| TrialState { rollout, since }),
+            is_telling: first_tier != FirstTier::PassedOver,
+            bucket: assigned.bucket,
+            session_idle: assigned.session_idle,
+        };
+        let tally = Tally::begin(gateway.books(), begun, ts);
         let answer = Answer {
             request_id: arrival.id,
             answer_id: None,
             session: caller.session.clone(),
             ts,
-            feature: assigned.feature.name.clone(),
+            feature: subject.feature,
             version: assigned.version.id.clone(),
             arm: assigned.arm,
             rollout: assigned.rollout,
-            segment: caller.segment.clone(),
+            segment: subject.segment,
             point: assigned.point,
             target: None,
             tier: None,
             status: UNDER_WAY,
         };
-        let slot = gateway.recorder.slot(Subject {
-            feature: answer.feature.clone(),
-            revision: answer.version.revision,
-            arm: answer.arm,
-            segment: answer.segment.clone(),
-        });
-        slot.observe(ts, bucket, &[Observed::Assigned]);
         gateway.answers.note(answer.clone());
         Self {
             gateway: Arc::clone(gateway),
             _place: place,
-            slot,
-            bucket,
+            tally,
             arrived: arrival.at,
             deadline: arrival.deadline,
             answer,
-            first_tier: if assigned.first_tier > 0 { FirstTier::PassedOver } else { FirstTier::Sound },
+            version: Arc::clone(&assigned.version),
+            times_as_dear: match assigned.drill {
+                Some(Fault::Cost(times)) => times,
+                _ => 1.0,
+            },
+            first_tier,
             is_replaced: false,
             has_content: false,
             shadow: None,
@@ -141,7 +162,7 @@ impl Observation {
     /// Content of a stream reaches the client; only the first time counts.
     pub(crate) fn has_content(&mut self) {
         if !std::mem::replace(&mut self.has_content, true) {
-            self.count(&[Observed::FirstToken(level(self.arrived.elapsed()))]);
+            self.count([Some(Observed::FirstToken(level(self.arrived.elapsed())))]);
         }
     }
 
@@ -151,9 +172,9 @@ impl Observation {
     }
 
     /// Keeps what was answered, if a copy's answer is to be compared with it.
-    pub(crate) fn keep_for_comparison(&mut self, answer: Box<AnswerSummary>) {
+    pub(crate) fn keep_for_comparison(&mut self, answer: &AnswerSummary) {
         if let Some(planned) = &mut self.shadow {
-            planned.stable = Some(answer);
+            planned.stable = Some(Box::new(answer.clone()));
         }
     }
 
@@ -189,29 +210,65 @@ impl Observation {
     pub(crate) fn end(mut self, status: u16, end: End) {
         self.has_ended = true;
         self.answer.status = status;
+        let end = self.as_dear_as_rehearsed(end);
+        let is_answered = matches!(end, End::Answered { .. });
         let is_fallback = self.answer.tier.is_some_and(|tier| tier > 0);
-        let finished = self.finished(is_fallback && matches!(end, End::Answered { .. }));
-        match end {
-            End::CallersFault if !self.has_failed() => self.count(&[Observed::Rejected]),
+        let finished = Some(self.finished(is_fallback && is_answered, is_fallback || !is_answered));
+        let now = match end {
+            End::CallersFault if !self.has_failed() => self.count([Some(Observed::Rejected)]),
             End::Failed | End::CallersFault if self.first_tier == FirstTier::TimedOut => {
-                self.count(&[finished, Observed::Latency(never())]);
+                self.count([finished, Some(Observed::Latency(never()))])
             }
             // How fast a failure came says nothing about how fast answers are.
-            End::Failed | End::CallersFault => self.count(&[finished]),
-            End::Answered { usage, cost_nano_usd } => {
-                self.count(&[finished, Observed::Latency(level(self.arrived.elapsed()))]);
-                if let Some(Usage { prompt_tokens, completion_tokens, .. }) = usage {
-                    self.count(&[Observed::TokensIn(prompt_tokens), Observed::TokensOut(completion_tokens)]);
-                }
-                if let Some(cost) = cost_nano_usd {
-                    self.count(&[Observed::CostNanoUsd(cost)]);
-                }
-                if let Some(planned) = self.shadow.take() {
-                    self.gateway.shadows.submit(&self.gateway, planned);
-                }
-            }
+            End::Failed | End::CallersFault => self.count([finished]),
+            End::Answered { usage, cost_nano_usd, refused } => self.count([
+                finished,
+                Some(Observed::Latency(level(self.arrived.elapsed()))),
+                refused.map(|refused| Observed::Answered { refused }),
+                usage.map(used),
+                cost_nano_usd.map(Observed::CostNanoUsd),
+            ]),
+        };
+        let cost = self.cost(&end);
+        self.tally.end(&self.gateway.sessions, cost, now);
+        if let Some(planned) = self.shadow.take()
+            && is_answered
+        {
+            self.gateway.shadows.submit(&self.gateway, planned);
         }
         self.gateway.answers.note(self.answer.clone());
+    }
+
+    /// A rehearsal may count a call as dearer than it was.
+    fn as_dear_as_rehearsed(&self, end: End) -> End {
+        let End::Answered { usage, cost_nano_usd, refused } = end else { return end };
+        if self.times_as_dear == 1.0 {
+            return end;
+        }
+        let more = |count: u64| (count as f64 * self.times_as_dear).round() as u64;
+        let usage = usage.map(|usage| Usage {
+            prompt_tokens: more(usage.prompt_tokens),
+            completion_tokens: more(usage.completion_tokens),
+            cached_tokens: more(usage.cached_tokens),
+        });
+        End::Answered { usage, cost_nano_usd: cost_nano_usd.map(more), refused }
+    }
+
+    /// What the call adds to its session's cost. What was refused or went wrong at once is not billed; what was given up, or
+    /// broke off, may be.
+    fn cost(&self, end: &End) -> Cost {
+        match end {
+            End::Answered { cost_nano_usd: Some(nano_usd), .. } => Cost::NanoUsd(*nano_usd),
+            End::Answered { .. } if self.is_answered_by_rules() => Cost::NanoUsd(0),
+            End::CallersFault => Cost::NanoUsd(0),
+            End::Failed if self.first_tier != FirstTier::TimedOut && !self.has_content => Cost::NanoUsd(0),
+            End::Answered { .. } | End::Failed => Cost::Unknown,
+        }
+    }
+
+    fn is_answered_by_rules(&self) -> bool {
+        let tier = self.answer.tier.and_then(|tier| self.version.chain.get(tier as usize));
+        tier.is_some_and(|tier| matches!(tier.target.kind, TargetKind::Rules(_)))
     }
 
     /// Whether the version's own first tier let the call down, whatever came of it afterwards.
@@ -219,16 +276,28 @@ impl Observation {
         matches!(self.first_tier, FirstTier::Failed | FirstTier::TimedOut)
     }
 
-    fn finished(&self, fallback: bool) -> Observed {
+    /// `told_less` says that the user got less than a whole answer of a first tier. Where another version stepped in and did
+    /// no better, this one is to blame only if it had failed before.
+    fn finished(&self, fallback: bool, told_less: bool) -> Observed {
+        let error = self.has_failed();
         let timeout = self.first_tier == FirstTier::TimedOut;
-        Observed::Finished { error: self.has_failed(), timeout, fallback }
+        Observed::Finished { error, timeout, fallback, degraded: told_less && (error || !self.is_replaced) }
     }
 
-    fn count(&self, observed: &[Observed]) {
-        if self.first_tier == FirstTier::PassedOver {
-            return;
-        }
-        self.slot.observe(self.gateway.clock.now(), self.bucket, observed);
+    /// Counts what there is, and says when that was.
+    fn count<const N: usize>(&self, observed: [Option<Observed>; N]) -> Timestamp {
+        let now = self.gateway.clock.now();
+        self.tally.count(now, observed);
+        now
+    }
+}
+
+/// What a call used, as it is counted.
+pub(crate) fn used(usage: Usage) -> Observed {
+    Observed::Used {
+        read: usage.prompt_tokens,
+        written: usage.completion_tokens,
+        hit_cache: usage.cached_tokens > 0,
     }
 }
 
@@ -239,14 +308,12 @@ impl Drop for Observation {
         }
         // Where the first tier had failed, the call is the version's error and finished with it, like any other. It is counted
         // so and not as cancelled, for a call is one or the other and both would count it twice.
-        let left = if self.has_failed() { self.finished(false) } else { Observed::Cancelled };
+        let left = if self.has_failed() { self.finished(false, true) } else { Observed::Cancelled };
         // A client that waited for content in vain waited longer than any limit; one that left in the middle of an answer
         // says nothing about how long the rest would have taken.
-        if self.has_content {
-            self.count(&[left]);
-        } else {
-            self.count(&[left, Observed::Latency(never())]);
-        }
+        let waited = (!self.has_content).then(|| Observed::Latency(never()));
+        let now = self.count([Some(left), waited]);
+        self.tally.end(&self.gateway.sessions, Cost::Unknown, now);
         self.answer.status = CLIENT_LEFT;
         self.gateway.answers.note(self.answer.clone());
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::refusal::invalid;
 
 /// The built-in names, as they are sent.
-const NAMES: [(&str, Signal); 8] = [
+const NAMES: [(&str, Signal); 13] = [
     ("thumbs", Signal::ThumbsDown),
     ("csat", Signal::Csat),
     ("task_success", Signal::TaskSuccess),
@@ -19,6 +19,11 @@ const NAMES: [(&str, Signal); 8] = [
     ("abandoned", Signal::Abandoned),
     ("hallucination", Signal::Hallucination),
     ("quality", Signal::Quality),
+    ("invalid", Signal::Invalid),
+    ("injection", Signal::Injection),
+    ("filtered", Signal::Filtered),
+    ("pii_leak", Signal::PiiLeak),
+    ("incident", Signal::Incident),
 ];
 /// The range in which quality is told.
 const UNIT: (f64, f64) = (0.0, 1.0);

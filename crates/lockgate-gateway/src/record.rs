@@ -1,14 +1,16 @@
 //! Counts behaviour: plain sums per bucket, kept here and written to the store by [`Recorder::flush`].
 //!
 //! A call looks its [`Slot`] up once (no allocation when the slot is known) and then only adds to dense counters under a lock
-//! that is held for nanoseconds. Sums are cumulative per bucket and belong to this writer alone, so writing them again after a
-//! failure does no harm. Nothing here reads a clock: the caller says when.
+//! that is held for nanoseconds. A flush takes what was counted since the last one and adds it up per bucket ([`outbox`]);
+//! those sums are cumulative and belong to this writer alone, so writing them again after a failure does no harm. Nothing
+//! here reads a clock: the caller says when.
 
 mod counters;
+mod outbox;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -22,15 +24,19 @@ use lockgate_store::{Retry, Store, StoreError};
 pub(crate) use self::counters::Observed;
 
 use self::counters::Counters;
+use self::outbox::{Fate, Outbox};
 use crate::counts::Counter;
+use crate::hashed::HashFast;
 
-/// Most kinds of callers counted at once (feature, version, arm, labels). Each has up to two level tables of 7 KiB per open
-/// bucket, so this keeps the recorder under some 30 MiB at its fullest.
+/// Most kinds of callers counted at once (feature, version, arm, labels). Each has up to five level tables, 15 to 45 KiB of
+/// them, so this keeps the recorder under some 50 MiB at its fullest.
 const SLOTS_MAX: usize = 1024;
 /// Most finished buckets that one slot holds before a flush takes them; more than one only when flushes are late.
 const CLOSED_MAX: usize = 8;
-/// Most rows that wait for a store that is away: an hour of a dozen busy slots.
-const PENDING_ROWS_MAX: usize = 100_000;
+/// Most rows that wait to be judged here; beyond it the oldest are not judged.
+const OWN_ROWS_MAX: usize = 100_000;
+/// Rows per write. The store writes so many in one transaction, so that of one write all is in the store or nothing.
+const BATCH: usize = 1000;
 
 /// Whose behaviour a slot counts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -61,8 +67,8 @@ struct Buckets {
 #[derive(Debug)]
 struct Open {
     start: BucketStart,
+    /// What was counted since the last flush.
     counters: Counters,
-    /// Whether anything was counted since the last flush that the store confirmed.
     is_dirty: bool,
 }
 
@@ -73,29 +79,49 @@ struct Open {
 struct GivenUntil(AtomicI64);
 
 /// A row as the store takes it.
-type Row = (BucketStart, SumKey, Sum);
+pub(crate) type Row = (BucketStart, SumKey, Sum);
 
 /// All slots, and the rows that wait for the store.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
-    slots: RwLock<HashMap<Subject, Arc<Slot>>>,
-    pending: Mutex<VecDeque<Row>>,
+    slots: RwLock<HashMap<Subject, Arc<Slot>, HashFast>>,
+    outbox: Mutex<Outbox>,
+    /// What was counted here and [`Recorder::closed_rows`] has not given out yet.
+    own: Mutex<BTreeMap<(BucketStart, SumKey), Sum>>,
     /// Here and not in the slots alone, because a slot may be forgotten and made again.
     given_until: Arc<GivenUntil>,
     pub(crate) segments_folded: Counter,
     pub(crate) sums_dropped: Counter,
+    pub(crate) sums_moved: Counter,
+}
+
+/// What a flush has to know of the time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FlushTime {
+    /// The bucket of now.
+    present: BucketStart,
+    /// Buckets before this one may have been read by whoever decides.
+    read_until: BucketStart,
+}
+
+impl FlushTime {
+    /// `watermark` is how long after its end a bucket is read.
+    pub(crate) fn new(now: Timestamp, width: Duration, watermark: Duration) -> Self {
+        let settled = now.checked_sub(watermark).unwrap_or(Timestamp::MIN);
+        Self { present: bucket_at(now, width), read_until: bucket_at(settled, width) }
+    }
 }
 
 impl Recorder {
     /// The slot of a subject. When there are too many, callers that were not seen before share one slot per version and arm in
     /// which every label reads `other`.
-    pub(crate) fn slot(&self, subject: Subject) -> Arc<Slot> {
-        if let Some(slot) = self.slots.read().unwrap_or_else(PoisonError::into_inner).get(&subject) {
+    pub(crate) fn slot(&self, subject: &Subject) -> Arc<Slot> {
+        if let Some(slot) = self.slots.read().unwrap_or_else(PoisonError::into_inner).get(subject) {
             return Arc::clone(slot);
         }
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        let subject = if slots.len() < SLOTS_MAX || slots.contains_key(&subject) {
-            subject
+        let subject = if slots.len() < SLOTS_MAX || slots.contains_key(subject) {
+            subject.clone()
         } else {
             self.segments_folded.add(1);
             folded(subject)
@@ -112,81 +138,130 @@ impl Recorder {
         &self,
         store: &Store,
         writer: &Writer,
-        bucket: BucketStart,
+        time: FlushTime,
     ) -> Result<(), StoreError> {
-        let (rows, closed) = self.gather(bucket);
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let result = store.put_sums(writer, rows).await;
-        match &result {
-            Ok(()) => self.forget(closed),
-            // What can never be written must not stand in the way of what comes after it.
-            Err(error) if error.retry() == Retry::Never => {
-                self.forget(closed);
-                self.sums_dropped.add(closed as u64);
+        let mut result = Ok(());
+        for batch in self.gather(time).chunks(BATCH) {
+            let put = store.put_sums(writer, batch.to_vec()).await;
+            let fate = fate(&put);
+            self.outbox().note(batch, fate);
+            if fate == Fate::Unfit {
+                // What can never be written must not stand in the way of what comes after it.
+                self.sums_dropped.add(batch.len() as u64);
             }
-            Err(_) => self.mark_as_dirty(),
+            result = result.and(put);
+            if matches!(fate, Fate::NotWritten | Fate::Unknown) {
+                break;
+            }
         }
+        self.outbox().forget_written(time.present);
         result
     }
 
-    /// Finished buckets move to `pending`; its rows and those of the open buckets are what is to be written. Returned beside
-    /// them: how many of `pending` they include.
-    fn gather(&self, bucket: BucketStart) -> (Vec<Row>, usize) {
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut open = Vec::new();
-        self.given_until.advance(bucket);
-        slots.retain(|_, slot| {
-            self.sums_dropped.add(slot.take_closed(bucket, &mut pending));
-            slot.copy_open(&mut open);
-            // No call holds it and nothing is being counted: it is made again when it is needed.
-            Arc::strong_count(slot) > 1 || !slot.is_idle()
-        });
-        let excess = pending.len().saturating_sub(PENDING_ROWS_MAX);
-        pending.drain(..excess);
-        self.sums_dropped.add(excess as u64);
-        let rows: Vec<Row> = pending.iter().cloned().chain(open).collect();
-        (rows, pending.len())
+    /// What was counted here in buckets that ended before `until`, the present one, since this was last asked. It has nothing
+    /// to do with what the store has taken.
+    pub(crate) fn closed_rows(&self, until: BucketStart) -> VecDeque<Row> {
+        let until = self.take_in(until);
+        let own = &mut *self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let closed = own.extract_if(.., |(start, _), _| *start < until);
+        closed.map(|((start, key), sum)| (start, key, sum)).collect()
     }
 
-    fn forget(&self, closed: usize) {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).drain(..closed);
+    /// Takes what slots have counted, and says what is to be written.
+    fn gather(&self, time: FlushTime) -> Vec<Row> {
+        let present = self.take_in(time.present);
+        let mut outbox = self.outbox();
+        self.sums_moved.add(outbox.move_late(time.read_until, present));
+        self.sums_dropped.add(outbox.shrink());
+        outbox.unwritten()
     }
 
-    /// What was open when the store was asked may have ended since.
-    fn mark_as_dirty(&self) {
-        for slot in self.slots.read().unwrap_or_else(PoisonError::into_inner).values() {
-            let mut buckets = slot.lock();
-            let Buckets { open, closed, .. } = &mut *buckets;
-            for bucket in closed.iter_mut().chain(open) {
-                bucket.is_dirty = true;
+    /// Takes what slots have counted. Returns the earliest bucket that may be counted in from now on.
+    fn take_in(&self, present: BucketStart) -> BucketStart {
+        let present = self.given_until.advance(present);
+        let held: Vec<Arc<Slot>> =
+            self.slots.read().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect();
+        {
+            let mut outbox = self.outbox();
+            let own = &mut *self.own.lock().unwrap_or_else(PoisonError::into_inner);
+            for slot in held {
+                let lost = slot.drain(present, |(start, key, more)| {
+                    add(own, (start, key.clone()), &more);
+                    outbox.add((start, key, more));
+                });
+                self.sums_dropped.add(lost);
             }
+            while own.len() > OWN_ROWS_MAX {
+                own.pop_first();
+            }
+        }
+        // No call holds it and nothing is being counted: it is made again when it is needed.
+        self.slots
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|_, slot| Arc::strong_count(slot) > 1 || !slot.is_idle());
+        present
+    }
+
+    fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Adds to what is there under a key.
+fn add<K: Ord>(sums: &mut BTreeMap<K, Sum>, key: K, more: &Sum) {
+    match sums.get_mut(&key) {
+        Some(sum) => sum.add(more),
+        None => {
+            sums.insert(key, more.clone());
         }
     }
 }
 
-fn folded(subject: Subject) -> Subject {
+/// What became of rows that were put in one transaction. One that found the file locked, full or read-only was undone.
+fn fate(put: &Result<(), StoreError>) -> Fate {
+    match put {
+        Ok(()) => Fate::Written,
+        Err(error) if error.retry() == Retry::Never => Fate::Unfit,
+        Err(
+            StoreError::Busy { .. }
+            | StoreError::Full { .. }
+            | StoreError::ReadOnly { .. }
+            | StoreError::Replaced { .. },
+        ) => Fate::NotWritten,
+        Err(_) => Fate::Unknown,
+    }
+}
+
+fn folded(subject: &Subject) -> Subject {
     let labels = subject.segment.labels().filter_map(|(label, _)| LabelName::new(label).ok());
     let others: BTreeMap<LabelName, String> = labels.map(|label| (label, OTHER.to_owned())).collect();
-    Subject { segment: Segment::from_labels(&others), ..subject }
+    Subject { segment: Segment::from_labels(&others), ..subject.clone() }
 }
 
 impl Slot {
+    pub(crate) fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
     /// Counts what happened at a moment, in the bucket of that moment or, if that was given away, in the earliest after it.
-    pub(crate) fn observe(&self, moment: Timestamp, width: Duration, observed: &[Observed]) {
+    pub(crate) fn observe(
+        &self,
+        moment: Timestamp,
+        width: Duration,
+        observed: impl IntoIterator<Item = Observed>,
+    ) {
         let start = bucket_at(moment, width);
         let mut buckets = self.lock();
         // Read under the lock, which a flush takes after it has moved it.
         let open = buckets.open_at(start.max(self.given_until.start()));
         open.is_dirty = true;
         for one in observed {
-            open.counters.add(*one);
+            open.counters.add(one);
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Buckets> {
+    fn lock(&self) -> MutexGuard<'_, Buckets> {
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -195,29 +270,25 @@ impl Slot {
         buckets.open.is_none() && buckets.closed.is_empty()
     }
 
-    /// Moves finished buckets to `rows`; returns how many were lost before.
-    fn take_closed(&self, now: BucketStart, rows: &mut VecDeque<Row>) -> u64 {
-        let mut buckets = self.lock();
-        if let Some(ended) = buckets.open.take_if(|open| open.start < now) {
-            buckets.closed.push(ended);
+    /// Hands over what was counted since it was last asked; returns how many buckets were lost before.
+    fn drain(&self, present: BucketStart, mut put: impl FnMut(Row)) -> u64 {
+        let Buckets { open, closed, lost } = &mut *self.lock();
+        for mut ended in closed.drain(..) {
+            ended.counters.drain(&self.subject, ended.start, &mut put);
         }
-        for ended in buckets.closed.drain(..).filter(|ended| ended.is_dirty) {
-            ended.counters.write(&self.subject, ended.start, |row| rows.push_back(row));
-        }
-        std::mem::take(&mut buckets.lost)
-    }
-
-    fn copy_open(&self, rows: &mut Vec<Row>) {
-        if let Some(open) = self.lock().open.as_mut().filter(|open| open.is_dirty) {
+        if let Some(open) = open.as_mut().filter(|open| open.is_dirty) {
             open.is_dirty = false;
-            open.counters.write(&self.subject, open.start, |row| rows.push(row));
+            open.counters.drain(&self.subject, open.start, &mut put);
         }
+        open.take_if(|open| open.start < present);
+        std::mem::take(lost)
     }
 }
 
 impl GivenUntil {
-    fn advance(&self, start: BucketStart) {
-        self.0.fetch_max(start.0, Ordering::Relaxed);
+    /// Moves it to a bucket, unless it is further already; returns where it is now.
+    fn advance(&self, start: BucketStart) -> BucketStart {
+        BucketStart(self.0.fetch_max(start.0, Ordering::Relaxed).max(start.0))
     }
 
     fn start(&self) -> BucketStart {
@@ -241,7 +312,7 @@ impl Buckets {
     /// The open bucket, which becomes the one that starts at `start` if that is later. A moment before the open bucket (the
     /// clock was set back) is counted in the open one.
     fn open_at(&mut self, start: BucketStart) -> &mut Open {
-        if let Some(ended) = self.open.take_if(|open| open.start < start) {
+        if let Some(ended) = self.open.take_if(|open| open.start < start).filter(|ended| ended.is_dirty) {
             if self.closed.len() >= CLOSED_MAX {
                 self.closed.remove(0);
                 self.lost += 1;

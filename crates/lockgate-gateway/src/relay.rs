@@ -73,7 +73,7 @@ pub(crate) fn to_client(answer: Answer, mut observation: Observation) -> Respons
             if summary.is_none() {
                 observation.keep_text_for_comparison(&bytes);
             }
-            let end = failed.unwrap_or_else(|| read(summary, price, &mut observation));
+            let end = failed.unwrap_or_else(|| read(summary.as_deref(), price, &mut observation));
             if let End::Answered { cost_nano_usd: Some(cost), .. } = end {
                 headers::put(headers, COST, usd(cost));
             }
@@ -98,19 +98,21 @@ pub(crate) fn to_client(answer: Answer, mut observation: Observation) -> Respons
 
 /// What an answer's end is recorded as. The summary goes on to the comparison with a copy's answer, if one is to be made.
 pub(crate) fn read(
-    summary: Option<Box<AnswerSummary>>,
+    summary: Option<&AnswerSummary>,
     price: Option<Price>,
     observation: &mut Observation,
 ) -> End {
-    let Some(mut summary) = summary else { return End::Answered { usage: None, cost_nano_usd: None } };
-    if let Some(id) = summary.id.take() {
-        observation.identified(id);
+    let Some(summary) = summary else {
+        return End::Answered { usage: None, cost_nano_usd: None, refused: None };
+    };
+    if let Some(id) = &summary.id {
+        observation.identified(id.clone());
     }
-    let usage = summary.usage;
     observation.keep_for_comparison(summary);
+    let usage = summary.usage;
     let cost =
         usage.zip(price).map(|(usage, price)| price.nano_usd(usage.prompt_tokens, usage.completion_tokens));
-    End::Answered { usage, cost_nano_usd: cost }
+    End::Answered { usage, cost_nano_usd: cost, refused: summary.is_refusal() }
 }
 
 /// Nano-dollars as a decimal of dollars.

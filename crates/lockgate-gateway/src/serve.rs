@@ -1,4 +1,4 @@
-//! Owns the socket and every task: connections, the flush loop, the shadow copies.
+//! Owns the socket and every task: connections, the flush loop, the look at its own calls, the shadow copies.
 //!
 //! Stopping goes in this order: unready, no new connection, idle connections closed, calls under way finished within the drain
 //! time, copies ended, the last flush. Each task is awaited; a call that outlives the drain time is cut and recorded as such by
@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use crate::gateway::Gateway;
 use crate::socket::Socket;
-use crate::{handle, shadow};
+use crate::{handle, retreat, shadow};
 
 /// Longest time for a request's head to arrive, counted from the end of the call before it: an idle connection lives as long.
 /// A little over the 60 s after which most load balancers close theirs, so that they, and not we, hang up first.
@@ -43,6 +43,7 @@ pub(crate) async fn run(
     let mut background = JoinSet::new();
     background.spawn(flush_regularly(Arc::clone(gateway), stop.clone()));
     background.spawn(shadow::run(Arc::clone(gateway), stop.clone()));
+    background.spawn(retreat::run(Arc::clone(gateway), stop.clone()));
     gateway.set_ready(true);
 
     let mut connections = JoinSet::new();

@@ -128,7 +128,7 @@ pub(crate) fn unread(answer: &[u8]) -> AnswerSummary {
 impl Shadows {
     /// Puts a copy in its queue, or counts why not. Takes no time worth speaking of: the user's call waits for it.
     pub(crate) fn submit(&self, gateway: &Gateway, planned: Box<Planned>) {
-        let slot = gateway.recorder.slot(Subject {
+        let slot = gateway.recorder.slot(&Subject {
             feature: planned.feature.name.clone(),
             revision: planned.candidate.revision,
             arm: Arm::Shadow,
@@ -213,7 +213,7 @@ impl Shadows {
 pub(crate) fn not_made(gateway: &Gateway, slot: &Slot, reason: &Counter) {
     reason.add(1);
     let bucket = gateway.live.table().config.signals.bucket;
-    slot.observe(gateway.clock.now(), bucket, &[Observed::Coverage { compared: false }]);
+    slot.observe(gateway.clock.now(), bucket, [Observed::Coverage { compared: false }]);
 }
 
 /// Makes copies until the process is to stop; then what waits is dropped and what runs is cut, because nobody waits for it.

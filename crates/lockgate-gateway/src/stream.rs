@@ -215,7 +215,7 @@ impl StreamBody {
                 End::Failed
             }
             None => failed.unwrap_or_else(|| {
-                let summary = self.chat.as_ref().map(|chat| Box::new(chat.reader.answer().clone()));
+                let summary = self.chat.as_ref().map(|chat| chat.reader.answer());
                 relay::read(summary, price, &mut observation)
             }),
         };

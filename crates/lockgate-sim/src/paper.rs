@@ -2,29 +2,30 @@
 //!
 //! Weeks of a rollout pass in a second: per bucket, binomial draws stand in for calls, and time is the next bucket's. What
 //! comes out is what the rules cost and find: how often a harmless candidate is taken back, how many users a bad one reaches.
-//! It has no gateway, no store and no clock; those have tests of their own.
+//! It has no gateway, no store and no clock; those have tests of their own. What is drawn and how is
+//! [`lockgate_core::estimate`]'s, which estimates from the same sums what is played through here.
 
-mod draw;
 mod traffic;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lockgate_core::assign::Salt;
-use lockgate_core::decide::{CandidateReach, decide};
+use lockgate_core::decide::CandidateReach;
+use lockgate_core::estimate::draw::Draw;
+use lockgate_core::estimate::sums::{Drawn, InForce, Parties};
 use lockgate_core::event::{Entry, Event};
-use lockgate_core::evidence::Ledger;
-use lockgate_core::name::{FeatureName, NameError, Revision, RolloutId, VersionName, VersionRef};
-use lockgate_core::plan::Plan;
-use lockgate_core::segment::Confine;
-use lockgate_core::state::{FeatureState, Stage};
+use lockgate_core::plan::{Plan, Rule};
+use lockgate_core::playback::{Begin, Playback};
+use lockgate_core::signal::Signal;
+use lockgate_core::state::{Rollout, Stage};
 use lockgate_core::sums::BucketStart;
 
-pub use self::traffic::{Behaviour, Incident, Traffic};
-use self::{draw::Draw, traffic::Sums};
+pub use self::traffic::{Incident, Part, Traffic};
+pub use lockgate_core::estimate::traffic::{Behaviour, Manner, Values};
 
 /// While no check has come to stand elsewhere, only time changes a decision: looking this often is enough.
-const BUCKETS_PER_LOOK: u64 = 60;
+const LOOK_EVERY: Duration = Duration::from_secs(600);
 
 /// What is to be played through.
 #[derive(Debug, Clone)]
@@ -33,7 +34,7 @@ pub struct Paper {
     pub seed: u64,
     /// The plan.
     pub plan: Plan,
-    /// The width of a bucket.
+    /// The width of a bucket; a wider one is quicker, and later by half of it.
     pub bucket: Duration,
     /// Who calls, and how both versions behave.
     pub traffic: Traffic,
@@ -72,6 +73,14 @@ impl Story {
         })
     }
 
+    /// Why it stands still, if it does.
+    pub fn stop(&self) -> Option<&str> {
+        self.entries.iter().rev().find_map(|entry| match &entry.event {
+            Event::Paused { why, .. } | Event::Frozen { why, .. } => Some(why.as_str()),
+            _ => None,
+        })
+    }
+
     /// How long it took, from the start to the last entry.
     pub fn took(&self) -> Duration {
         let first = self.entries.first().map(|entry| entry.ts);
@@ -84,73 +93,78 @@ impl Story {
 }
 
 /// Plays a rollout through. The same paper gives the same story.
-pub fn run(paper: &Paper) -> Result<Story, NameError> {
+pub fn run(paper: &Paper) -> Story {
+    let parties = Parties::default();
     let mut draw = Draw::new(paper.seed);
-    let feature = FeatureName::new("on-paper")?;
-    let stable = version("stable")?;
-    let candidate = version("candidate")?;
-    let mut state = FeatureState::new(stable.clone());
-    let mut story = Story { entries: Vec::new(), ending: Ending::Stopped, candidate_calls: 0, buckets: 0 };
-    let started = Event::RolloutStarted {
-        rollout: RolloutId(Default::default()),
-        stable: stable.clone(),
-        candidate: candidate.clone(),
-        plan: Box::new(paper.plan.clone()),
-        owner: "paper".into(),
-        salt: Salt::from_random(u128::from(paper.seed)),
-        confine: Confine::everyone(),
-    };
-    append(&mut story, &mut state, &feature, Timestamp::UNIX_EPOCH, started);
-    let Some(mut ledger) = state.rollout.as_ref().map(|rollout| Ledger::new(rollout, paper.bucket)) else {
-        return Ok(story);
-    };
-    let mut sums = Sums::new(&feature, &stable, &candidate);
-    let width_ms = paper.bucket.as_millis() as i64;
-    let mut seen_changes = u64::MAX;
+    let mut drawn = Drawn::new(parties.clone(), counted(&paper.plan), paper.traffic.groups());
+    let (mut playback, begun) = Playback::begin(Begin {
+        feature: parties.feature,
+        stable: parties.stable,
+        candidate: parties.candidate,
+        plan: paper.plan.clone(),
+        at: Timestamp::UNIX_EPOCH,
+        bucket: paper.bucket,
+    });
+    let mut story = Story { entries: vec![begun], ending: Ending::Stopped, candidate_calls: 0, buckets: 0 };
+    let width_ms = (paper.bucket.as_millis() as i64).max(1);
+    let expected = paper.traffic.calls_per_second * paper.bucket.as_secs_f64();
+    let buckets_per_look = (LOOK_EVERY.as_millis() as u64 / width_ms as u64).max(1);
+    let mut confine = None;
+    let mut calls = 0;
     loop {
-        let Some(rollout) = state.rollout.as_ref().filter(|rollout| rollout.is_under_way()) else {
-            return Ok(story);
+        let Some(rollout) = playback.rollout().filter(|rollout| rollout.is_under_way()) else {
+            return story;
         };
         let start = BucketStart(story.buckets as i64 * width_ms);
-        let is_mirrored = rollout.state_word() == "shadow";
-        sums.draw(&mut draw, &paper.traffic, paper.bucket, start, rollout.share(), is_mirrored);
-        ledger.take(start, sums.as_map());
-        story.buckets += 1;
         let is_back = matches!(rollout.stage, Stage::RollingBack { .. });
-        let look =
-            ledger.changes() != seen_changes || story.buckets.is_multiple_of(BUCKETS_PER_LOOK) || is_back;
-        if !look {
+        if story.entries.len() != confine.unwrap_or(0) {
+            confine = Some(story.entries.len());
+            drawn.confine(&rollout.present_confine());
+        }
+        drawn.draw(&mut draw, expected, in_force(rollout, paper.traffic.incident_at(start)));
+        calls += drawn.assigned();
+        playback.take(start, drawn.as_map());
+        story.buckets += 1;
+        if !playback.has_news() && !story.buckets.is_multiple_of(buckets_per_look) && !is_back {
             continue;
         }
-        seen_changes = ledger.changes();
         let now = BucketStart(story.buckets as i64 * width_ms).timestamp();
-        let evidence = ledger.evidence();
-        let reach = CandidateReach { calls: evidence.candidate_calls, users: 0, last: None };
-        let decision = decide(&state, &evidence, Some(reach), now);
-        for event in decision.events {
-            story.candidate_calls = evidence.candidate_calls;
-            match event {
+        let (entries, _) = playback.look(Some(CandidateReach { calls, users: 0, last: None }), now);
+        for entry in entries {
+            story.candidate_calls = calls;
+            match entry.event {
                 Event::Completed { .. } => story.ending = Ending::Completed,
                 Event::RolledBack { .. } => story.ending = Ending::RolledBack,
                 _ => {}
             }
-            append(&mut story, &mut state, &feature, now, event);
+            story.entries.push(entry);
         }
-        if matches!(
-            state.rollout.as_ref().map(|r| &r.stage),
-            Some(Stage::Paused { .. } | Stage::Frozen { .. })
-        ) {
-            return Ok(story);
+        let stage = playback.rollout().map(|rollout| &rollout.stage);
+        if matches!(stage, Some(Stage::Paused { .. } | Stage::Frozen { .. })) {
+            return story;
         }
     }
 }
 
-fn append(story: &mut Story, state: &mut FeatureState, feature: &FeatureName, ts: Timestamp, event: Event) {
-    let entry = Entry { ts, feature: feature.clone(), author: "paper".into(), event };
-    state.apply(&entry);
-    story.entries.push(entry);
+/// Every signal that the plan names, and what its rules divide by.
+fn counted(plan: &Plan) -> BTreeSet<Signal> {
+    let gates = plan.phases.iter().flat_map(|phase| &phase.gates).map(|gate| gate.signal.clone());
+    let triggers = plan.triggers.iter().map(|trigger| trigger.signal.clone());
+    let mut signals: BTreeSet<Signal> = gates.chain(triggers).collect();
+    signals.insert(Signal::Visitors);
+    if plan.triggers.iter().any(|trigger| matches!(trigger.rule, Rule::SpendUnder { .. })) {
+        signals.insert(Signal::Sessions);
+    }
+    signals
 }
 
-fn version(name: &str) -> Result<VersionRef, NameError> {
-    Ok(VersionRef { name: VersionName::new(name)?, revision: Revision::of(name.as_bytes()) })
+fn in_force(rollout: &Rollout, incident: Option<f64>) -> InForce {
+    let share = rollout.share();
+    let kind = rollout.phase().map(|phase| InForce::of(phase.kind));
+    // Frozen, or on its way back, the candidate has nothing although its phase says so.
+    let is_moving = matches!(rollout.stage, Stage::Running(_) | Stage::Paused { .. });
+    match kind.filter(|_| is_moving) {
+        Some(now) => InForce { share, incident, ..now },
+        None => InForce { share, incident, ..InForce::NOTHING },
+    }
 }

@@ -1,12 +1,13 @@
 //! What the standard plan's rules find and cost, on paper: quick forms of the table that `examples/paper.rs` prints.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot start is to stop")]
-
 use std::time::Duration;
 
 use lockgate_core::event::Event;
+use lockgate_core::name::LabelName;
 use lockgate_core::plan::Plan;
-use lockgate_sim::paper::{Behaviour, Ending, Incident, Paper, Story, Traffic, run};
+use lockgate_core::segment::Segment;
+use lockgate_core::signal::Signal;
+use lockgate_sim::paper::{Behaviour, Ending, Incident, Paper, Part, Story, Traffic, run};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -16,7 +17,7 @@ fn play(seed: u64, traffic: &Traffic) -> Story {
     let mut plan = Plan::standard();
     plan.phases.iter_mut().for_each(|phase| phase.dwell = phase.dwell.min(HOUR));
     let bucket = Duration::from_secs(60);
-    run(&Paper { seed, plan, bucket, traffic: traffic.clone() }).unwrap()
+    run(&Paper { seed, plan, bucket, traffic: traffic.clone() })
 }
 
 fn with(candidate: Behaviour) -> Traffic {
@@ -40,27 +41,27 @@ fn a_healthy_candidate_goes_all_the_way() {
 #[test]
 fn a_silent_two_percent_of_errors_is_found_within_some_hundred_calls() {
     // One candidate call a second in the 1 % phase. A bucket of a minute adds half a minute to what is possible.
-    let traffic = with(Behaviour { error: 0.02, ..Behaviour::healthy() });
+    let traffic = with(Behaviour::healthy().at(Signal::Error, 0.02));
     let calls = mean_calls(&traffic, 40);
     assert!(calls <= 650.0, "{calls}");
 }
 
 #[test]
 fn what_copies_show_already_reaches_no_user() {
-    let traffic =
-        Traffic { shadow: Behaviour { error: 0.02, ..Behaviour::healthy() }, ..Traffic::healthy(100.0) };
+    let traffic = Traffic { shadow: Behaviour::healthy().at(Signal::Error, 0.02), ..Traffic::healthy(100.0) };
     assert_eq!(mean_calls(&traffic, 4), 0.0);
 }
 
 #[test]
 fn a_slow_a_disliked_and_a_failing_candidate_are_all_taken_back() {
-    let healthy = Behaviour::healthy();
+    let healthy = Behaviour::healthy;
     for (candidate, signal) in [
-        (Behaviour { slow: 0.05, ..healthy }, "latency"),
-        (Behaviour { thumbs_down: 0.15, ..healthy }, "thumbs_down"),
-        (Behaviour { task_success: 0.6, ..healthy }, "task_success"),
-        (Behaviour { hallucination: 0.10, ..healthy }, "hallucination"),
-        (Behaviour { csat: 0.3, ..healthy }, "csat"),
+        (healthy().slower(Signal::Latency, &[(Duration::from_secs(5), 0.05)]), "latency"),
+        (healthy().at(Signal::ThumbsDown, 0.15), "thumbs_down"),
+        (healthy().at(Signal::TaskSuccess, 0.6), "task_success"),
+        (healthy().at(Signal::Hallucination, 0.10), "hallucination"),
+        (healthy().at(Signal::Csat, 0.6), "csat"),
+        (healthy().at(Signal::SessionCost, 3e7), "session_cost"),
     ] {
         let story = play(1, &with(candidate));
         assert_eq!(story.ending, Ending::RolledBack, "{signal}");
@@ -87,7 +88,18 @@ fn without_candidate_traffic_a_rollout_waits_and_then_calls_for_a_person() {
 
 #[test]
 fn the_same_paper_tells_the_same_story() {
-    let traffic = with(Behaviour { error: 0.02, ..Behaviour::healthy() });
+    let traffic = with(Behaviour::healthy().at(Signal::Error, 0.02));
     assert_eq!(play(5, &traffic), play(5, &traffic));
     assert_ne!(play(5, &traffic).candidate_calls, play(6, &traffic).candidate_calls);
+}
+
+#[test]
+fn what_is_broken_in_one_part_of_the_traffic_is_found_there_and_named() {
+    let labels = [(LabelName::new("tier").unwrap(), "premium".to_owned())].into();
+    let segment = Segment::from_labels(&labels);
+    let candidate = Some(Behaviour::healthy().at(Signal::Error, 0.03));
+    let parts = vec![Part { segment, part: 0.1, candidate }];
+    let story = play(1, &Traffic { parts, ..Traffic::healthy(100.0) });
+    assert_eq!(story.ending, Ending::RolledBack);
+    assert!(story.rollback().is_some_and(|why| why.contains("tier=premium")), "{:?}", story.rollback());
 }

@@ -1,16 +1,12 @@
 //! How far a mean lies under another arm's, on pairs.
 //!
-//! "At most the part d under stable" is linear in the two means: W = x - (1-d) s has mean 0 at the limit, and lies between
-//! -(1-d) and 1. Mapped to 0..1 it is a bounded mean against a limit, and the bets of [`crate::mean`] become simple: a factor
-//! of 1 - l W against "it has dropped by at most d", and of 1 + l W / (1-d) against "it has dropped by at least d".
+//! "At most the part d under stable" is linear in the two means: W = x - (1-d) s has mean 0 at the limit, and
+//! lies between -(1-d) and 1. So a gambler who risks the part l of its wealth has a factor of 1 - l W against
+//! "it has dropped by at most d", and of 1 + l W / (1-d) against "it has dropped by at least d".
 
-use crate::inside;
-use crate::mean::{STAKES, STAKES_PARTS};
 use crate::pairing::Pair;
 use crate::wealth::Wealth;
-
-/// Factors multiplied before a logarithm is taken: each is at least 0.2, and 0.2^64 is far from the end of a float.
-const PRODUCT_MAX: usize = 64;
+use crate::{inside, linear};
 
 /// Tests of a relative drop against a limit, for both sides.
 #[derive(Debug, Clone, Copy)]
@@ -35,19 +31,6 @@ impl DropTest {
     }
 
     fn step(&self, pairs: &[Pair], scale: f64) -> Wealth {
-        let mut wealth = Wealth::untouched(STAKES_PARTS);
-        for some in pairs.chunks(PRODUCT_MAX) {
-            let mut products = [1.0; STAKES.len()];
-            for pair in some {
-                let gain = (pair.candidate - self.kept * pair.stable) * scale;
-                for (product, stake) in products.iter_mut().zip(STAKES) {
-                    *product *= 1.0 + stake * gain;
-                }
-            }
-            for (bet, product) in products.iter().enumerate() {
-                wealth.multiply(bet, product.ln());
-            }
-        }
-        wealth
+        linear::step(pairs, |candidate, stable| (candidate - self.kept * stable) * scale)
     }
 }

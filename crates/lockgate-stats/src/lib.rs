@@ -6,7 +6,8 @@
 //!
 //! All gamblers here bet fixed stakes: a mixture of a few, decided before the first observation. So the wealth depends on sums
 //! alone. Counts of many writers merge exactly, order within a bucket is nothing, and a controller that lost its memory gets
-//! the same number from the same sums.
+//! the same number from the same sums. Two kinds need more than the sums of everything: pairs are formed bucket by bucket, and
+//! whatever looks for a change takes in the buckets, or values, in their order.
 //!
 //! | module | hypothesis | used for |
 //! | --- | --- | --- |
@@ -14,21 +15,32 @@
 //! | [`ratio`] | a rate is at most, or at least, so many times another arm's | errors against the concurrent stable version |
 //! | [`mean`] | a mean of scores is at most, or at least, a limit | agreement over 90 % |
 //! | [`dropped`] | a mean is at most, or at least, so far under another arm's | satisfaction within 2 % of stable |
+//! | [`rise`] | a mean is at most, or at least, so far over another arm's | a session's cost within 20 % of stable's |
 //! | [`detector`] | nothing *has changed* for the worse yet | triggers, after days of good data |
+//! | [`drift`] | a series *has changed* in no way from what it was | numbers that have no limit: lengths, volumes |
+//! | [`mismatch`] | callers fall to the candidate with the chance planned | broken routing or counting |
 //! | [`interval`] | none: says where the truth lies | display |
+//!
+//! [`pairing`] forms the pairs that two of them need, and [`wealth`] keeps the gamblers' accounts.
 //!
 //! What counts as a failure and which limits hold is for others to say; here are only numbers.
 
 pub mod wealth;
 
 pub mod detector;
+pub mod drift;
 pub mod dropped;
 pub mod mean;
+pub mod mismatch;
 pub mod pairing;
 pub mod rate;
 pub mod ratio;
+pub mod rise;
 
 pub mod interval;
+
+mod linear;
+mod random;
 
 /// So many of so many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

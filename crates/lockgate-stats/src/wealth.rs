@@ -1,10 +1,14 @@
 //! The wealth of a mixture of gamblers, each with a fixed stake, in logarithms.
 //!
-//! A mixture is as good as its best gambler, less the logarithm of that one's part of the starting capital. It needs no
-//! learning, so nothing about it depends on the order of the observations.
+//! A mixture is as good as its best gambler, less the logarithm of that one's part of the starting capital.
+//! It needs no learning, so nothing about it depends on the order of the observations.
 
 /// Most gamblers in one mixture.
 pub const BETS_MAX: usize = 16;
+
+/// Newton's steps when a crossing is looked for. Each doubles the digits; from where it starts, six are
+/// usual.
+const NEWTON_MAX: u32 = 40;
 
 /// What each gambler of a mixture has made of a starting capital of 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,8 +18,8 @@ pub struct Wealth {
 }
 
 impl Wealth {
-    /// Nothing won and nothing lost. The mixture has as many gamblers as there are parts of the capital; the parts add up to
-    /// at most 1.
+    /// Nothing won and nothing lost. The mixture has as many gamblers as there are parts of the capital; the
+    /// parts add up to at most 1.
     pub fn untouched(parts: &'static [f64]) -> Self {
         debug_assert!(parts.len() <= BETS_MAX, "a mixture has at most {BETS_MAX} gamblers");
         Self { logs: [0.0; BETS_MAX], parts }
@@ -48,31 +52,39 @@ impl Wealth {
         log_mixture(self.logs(), self.parts)
     }
 
-    /// Whether the evidence has reached a threshold. Cheaper than [`Self::log_e`] while it is far away, because a mixture is
-    /// never richer than its richest gambler.
+    /// Whether the evidence has reached a threshold. Cheaper than [`Self::log_e`] while it is far away,
+    /// because a mixture is never richer than its richest gambler.
     pub fn reaches(&self, log_needed: f64) -> bool {
         let richest = self.logs().iter().copied().fold(f64::NEG_INFINITY, f64::max);
         richest >= log_needed && self.log_e() >= log_needed
     }
 
-    /// How many times the observations so far, more of the same kind, would reach a threshold; `None` when more of the same
-    /// leads nowhere. At least 1.
+    /// How many times the observations so far, more of the same kind, would reach a threshold; `None` when
+    /// more of the same leads nowhere. At least 1.
     pub fn multiple_to(&self, log_needed: f64) -> Option<f64> {
         let enough_alone = |(log, part): (&f64, &f64)| (log_needed - part.ln()) / log;
         let most = (self.logs().iter().zip(self.parts))
             .filter(|(log, _)| **log > 0.0)
             .map(enough_alone)
             .min_by(f64::total_cmp)?;
-        let reached_at = |multiple: f64| {
+        // ln of the wealth of "more of the same", and its slope. It is convex in the multiple and below the
+        // threshold at 0, so it crosses once, and Newton's steps from beyond come down to the crossing
+        // without ever stepping over it.
+        let at = |multiple: f64| {
             let mut logs = self.logs;
             logs.iter_mut().for_each(|log| *log *= multiple);
-            log_mixture(&logs[..self.parts.len()], self.parts) >= log_needed
+            let reached = log_mixture(&logs[..self.parts.len()], self.parts);
+            let weighed = |((log, own), part): ((&f64, &f64), &f64)| part * (log - reached).exp() * own;
+            (reached, logs.iter().zip(self.logs()).zip(self.parts).map(weighed).sum::<f64>())
         };
-        // The wealth of "more of the same" is convex in the multiple and below the threshold at 0, so it crosses once.
-        let (mut short, mut enough) = (0.0, most);
-        for _ in 0..60 {
-            let middle = 0.5 * (short + enough);
-            if reached_at(middle) { enough = middle } else { short = middle }
+        let mut enough = most;
+        for _ in 0..NEWTON_MAX {
+            let (reached, slope) = at(enough);
+            let less = (reached - log_needed) / slope;
+            if less.is_nan() || less <= enough * f64::EPSILON {
+                break;
+            }
+            enough -= less;
         }
         enough.is_finite().then(|| enough.max(1.0))
     }

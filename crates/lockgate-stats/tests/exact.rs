@@ -187,8 +187,8 @@ fn over_all_sequences_of_ten_a_detector_keeps_its_promise() {
     }
 }
 
-/// The exact chance that evidence is ever reached within `n` calls at a true rate, and the mean number of calls it takes
-/// where it is: by carrying the chance of every (calls, hits) that has not crossed yet.
+/// The exact chance that evidence is ever reached within `n` calls at a true rate, and the mean number of
+/// calls it takes where it is: by carrying the chance of every (calls, hits) that has not crossed yet.
 fn crossing(n: usize, p: f64, reaches: impl Fn(Count) -> bool) -> (f64, f64) {
     let mut alive = vec![1.0];
     let (mut crossed, mut calls) = (0.0, 0.0);
@@ -226,23 +226,4 @@ fn an_interval_looked_at_after_every_call_misses_the_truth_as_rarely_as_promised
         });
         assert!(missed <= 0.1 && missed > 0.0, "mean {p}: {missed}");
     }
-}
-
-#[test]
-fn on_the_limit_itself_the_exact_chance_of_a_false_alarm_in_4000_calls_is_within_alpha() {
-    let test = RateTest::under(0.005);
-    let (crossed, _) = crossing(4000, 0.005, |count| test.fail(count).reaches(100f64.ln()));
-    assert!(crossed <= 0.01 && crossed > 0.0, "{crossed}");
-    let test = RateTest::under(0.05);
-    let (crossed, _) = crossing(2000, 0.05, |count| test.pass(count).reaches(20f64.ln()));
-    assert!(crossed <= 0.05 && crossed > 0.005, "{crossed}");
-}
-
-#[test]
-fn a_fourfold_error_rate_is_found_within_one_and_a_half_times_what_is_possible_at_all() {
-    // No valid test of level 1 % finds 2 % against 0.5 % in fewer than 359 calls on average (Wald's bound).
-    let test = RateTest::under(0.005);
-    let (crossed, calls) = crossing(5000, 0.02, |count| test.fail(count).reaches(100f64.ln()));
-    assert!(crossed > 0.999, "{crossed}");
-    assert!((359.0..1.5 * 359.0).contains(&calls), "{calls}");
 }

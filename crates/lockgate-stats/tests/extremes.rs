@@ -5,6 +5,7 @@ use lockgate_stats::mean::MeanTest;
 use lockgate_stats::pairing::{Pair, Pairing};
 use lockgate_stats::rate::RateTest;
 use lockgate_stats::ratio::{Gathering, RatioTest};
+use lockgate_stats::rise::RiseTest;
 use lockgate_stats::wealth::Wealth;
 use lockgate_stats::{Count, Histogram, LEVELS, interval};
 use proptest::prelude::*;
@@ -35,9 +36,12 @@ fn evidence_stays_finite_for_counts_at_the_end_of_their_range() {
         (scores[0], scores[100]) = (most, most);
         let mean = MeanTest::over(limit);
         assert!(all_finite(&mean.fail_step(&scores)) && all_finite(&mean.pass_step(&scores)), "{limit}");
-        let worst = [Pair { candidate: 0.0, stable: 1.0 }, Pair { candidate: 1.0, stable: 0.0 }];
+        let beyond = [f64::NAN, f64::NEG_INFINITY, -3.0, 0.0, 1.0, 1e300, f64::INFINITY];
+        let pairs = beyond.map(|candidate| beyond.map(|stable| Pair { candidate, stable })).concat();
         let drop = DropTest::under(limit);
-        assert!(all_finite(&drop.fail_step(&worst)) && all_finite(&drop.pass_step(&worst)), "{limit}");
+        assert!(all_finite(&drop.fail_step(&pairs)) && all_finite(&drop.pass_step(&pairs)), "{limit}");
+        let rise = RiseTest::under(limit);
+        assert!(all_finite(&rise.fail_step(&pairs)) && all_finite(&rise.pass_step(&pairs)), "{limit}");
     }
 }
 
@@ -62,7 +66,8 @@ fn an_interval_lies_in_0_to_1_around_the_estimate_for_every_count() {
 
 #[test]
 fn known_intervals_come_out() {
-    // Upper end after no hit in n: (1-p)^n = alpha / (2 sqrt n), so 1 - (0.01 / (2 sqrt 100))^(1/100) = 0.0732.
+    // Upper end after no hit in n: (1-p)^n = alpha / (2 sqrt n), so 1 - (0.01 / (2 sqrt 100))^(1/100) =
+    // 0.0732.
     let (low, high) = interval::of_rate(Count { n: 100, hits: 0 }, 0.01);
     assert_eq!(low, 0.0);
     assert!((high - 0.073_2).abs() < 1e-4, "{high}");

@@ -1,5 +1,6 @@
 //! What goes into the store and comes out of it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -7,6 +8,7 @@ use lockgate_core::event::Entry;
 use lockgate_core::name::{FeatureName, RequestId, RolloutId, VersionRef};
 use lockgate_core::segment::Segment;
 use lockgate_core::signal::{Arm, Signal};
+use lockgate_core::sums::{BucketStart, BucketSums};
 use serde::{Deserialize, Serialize};
 
 /// Where the log ends: the last entry's number (0 for an empty log) and hash.
@@ -77,6 +79,27 @@ pub struct Writer {
     pub replica: String,
     /// Another number for each start of the process.
     pub incarnation: u64,
+}
+
+/// One bucket of one feature as it was written.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Written {
+    /// Its sums, writers added.
+    pub sums: BucketSums,
+    /// The gateways that wrote them, by numbers that mean nothing outside this store. Feedback is counted by the store and
+    /// has no writer here.
+    pub writers: BTreeSet<i64>,
+}
+
+/// Some buckets of one feature, all added.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Totals {
+    /// What was wanted of them.
+    pub sums: BucketSums,
+    /// The first of the buckets that had any of it.
+    pub first: Option<BucketStart>,
+    /// The last of them.
+    pub last: Option<BucketStart>,
 }
 
 /// Which call was answered by what: the audit of calls, and what feedback is attributed by.

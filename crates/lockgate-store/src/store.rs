@@ -15,7 +15,8 @@ use lockgate_core::sums::{BucketStart, BucketSums, Sum, SumKey};
 
 use crate::error::{AppendError, StoreError};
 use crate::row::{
-    About, Answer, FeedbackOutcome, FeedbackRow, Head, Logged, Reach, ShadowSample, Verification, Writer,
+    About, Answer, FeedbackOutcome, FeedbackRow, Head, Logged, Reach, ShadowSample, Totals, Verification,
+    Writer, Written,
 };
 use crate::sqlite::{self, Sqlite, answers, chain, feedback, forget, log, samples, sums};
 
@@ -80,8 +81,56 @@ impl Store {
         from: BucketStart,
         to: BucketStart,
     ) -> Result<BTreeMap<BucketStart, BucketSums>, StoreError> {
+        let written = self.written(feature, from, to).await?;
+        Ok(written.into_iter().map(|(bucket, written)| (bucket, written.sums)).collect())
+    }
+
+    /// As [`Self::sums`], with the writers of each bucket.
+    pub async fn written(
+        &self,
+        feature: &FeatureName,
+        from: BucketStart,
+        to: BucketStart,
+    ) -> Result<BTreeMap<BucketStart, Written>, StoreError> {
         let feature = feature.clone();
-        self.0.read("read sums", move |conn| sums::between(conn, &feature, from, to)).await
+        self.0.read("read sums", move |conn| sums::between(conn, &feature, from, to, None)).await
+    }
+
+    /// As [`Self::written`], but only what one writer wrote.
+    pub async fn written_by(
+        &self,
+        writer: i64,
+        feature: &FeatureName,
+        from: BucketStart,
+        to: BucketStart,
+    ) -> Result<BTreeMap<BucketStart, Written>, StoreError> {
+        let feature = feature.clone();
+        self.0
+            .read("read a writer's sums", move |conn| sums::between(conn, &feature, from, to, Some(writer)))
+            .await
+    }
+
+    /// The gateways that have written sums since a bucket, the latest first, at most so many: numbers for
+    /// [`Self::written_by`].
+    pub async fn writers(&self, since: BucketStart, most: usize) -> Result<Vec<i64>, StoreError> {
+        self.0.read("look up writers", move |conn| sums::writers(conn, since, most)).await
+    }
+
+    /// A feature's sums over the named buckets, added up per key: what a longer time was like, without reading all of it.
+    pub async fn totals(
+        &self,
+        feature: &FeatureName,
+        buckets: Vec<BucketStart>,
+        wanted: impl Fn(&SumKey) -> bool + Send + 'static,
+    ) -> Result<Totals, StoreError> {
+        let feature = feature.clone();
+        self.0.read("add up sums", move |conn| sums::totals(conn, &feature, &buckets, wanted)).await
+    }
+
+    /// The oldest bucket that a feature has sums of; what came before is forgotten, or never was.
+    pub async fn oldest(&self, feature: &FeatureName) -> Result<Option<BucketStart>, StoreError> {
+        let feature = feature.clone();
+        self.0.read("look for the oldest sums", move |conn| sums::oldest(conn, &feature)).await
     }
 
     /// Writes answers; one that is there already is replaced by its later state.

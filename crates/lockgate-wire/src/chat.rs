@@ -23,6 +23,9 @@ pub const LABEL_BYTES_MAX: usize = 2_048;
 /// No call uses more tokens; a greater count is a mistake or a lie and would spoil every sum it entered.
 pub const TOKENS_MAX: u64 = 1_000_000_000;
 
+/// How an answer ends that the provider's filter cut off.
+const CONTENT_FILTER: &str = "content_filter";
+
 /// What a chat answer holds, as far as Lockgate measures it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AnswerSummary {
@@ -101,6 +104,14 @@ pub fn read_plain(body: &[u8]) -> AnswerSummary {
 }
 
 impl AnswerSummary {
+    /// Whether the model declined to answer, by the provider's own mark or because the provider's filter ended what it was
+    /// saying; `None` where there is no answer that could be read.
+    pub fn is_refusal(&self) -> Option<bool> {
+        let was_filtered = self.finish_reason.as_deref() == Some(CONTENT_FILTER);
+        let was_read = self.has_content || self.finish_reason.is_some();
+        was_read.then(|| self.refusal.is_some() || was_filtered)
+    }
+
     /// Adds what one piece tells: a plain answer is a single piece, a stream has many.
     pub(crate) fn add(&mut self, answer: &Answer<'_>, room: &mut Room) {
         label(&mut self.id, &answer.id);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
+use lockgate_core::drill::Fault;
 use lockgate_core::name::{FeatureName, PlanName, RequestId, VersionName};
 
 /// Takes a change to an AI agent to every user by evidence, and takes it back when users show that it is worse.
@@ -55,6 +56,15 @@ pub enum Command {
     Plan(PlanCommand),
     /// Report what somebody thought of an answer.
     Feedback(FeedbackArgs),
+    /// Ask whether a rollout's gates pass: exit status 0 if they do, 1 if one fails, 3 if it cannot be said yet.
+    Gate {
+        #[arg(value_parser = feature)]
+        feature: FeatureName,
+    },
+    /// Run a plan over recorded outcomes, with the code that decides live.
+    Backtest(BacktestArgs),
+    /// Rehearse a rollback: a fault in front of stable's own answers, for marked calls only.
+    Drill(DrillArgs),
 }
 
 #[derive(Debug, Args)]
@@ -62,6 +72,68 @@ pub struct FileArgs {
     /// The configuration file.
     #[arg(short, long, value_name = "FILE", default_value = "lockgate.yaml")]
     pub config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct BacktestArgs {
+    /// The plan: `standard`, one of the configuration file's, or a file that holds one.
+    #[arg(long, value_name = "NAME|FILE", default_value = "standard")]
+    pub plan: String,
+    /// The outcomes, one JSON object a line, oldest first.
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub outcomes: PathBuf,
+    /// Read plans from this configuration file, beside the built-in one.
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct EstimateArgs {
+    /// The plan: `standard`, one of the configuration file's, or a file that holds one.
+    #[arg(long, value_name = "NAME|FILE", default_value = "standard")]
+    pub plan: String,
+    /// Calls of users, both versions together: 3/s, 500/min, 20000/h, 1e6/d.
+    #[arg(long, value_name = "N/s")]
+    pub traffic: String,
+    /// Parts of the traffic: `tier=premium:10%,tier=free:90%`.
+    #[arg(long, value_name = "LABEL=VALUE:PART,..", value_delimiter = ',')]
+    pub segments: Vec<String>,
+    /// How stable behaves, where it is known: `error=0.4%,thumbs_down=3%,feedback=2%`.
+    #[arg(long, value_name = "SIGNAL=VALUE,..", value_delimiter = ',')]
+    pub rates: Vec<String>,
+    /// Read plans from this configuration file, beside the built-in one.
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct DrillArgs {
+    #[arg(value_parser = feature)]
+    pub feature: FeatureName,
+    /// What is made worse: errors=5%, latency=+8s, quality=-15% or cost=4x.
+    #[arg(long)]
+    pub fault: Fault,
+    /// The rehearsal candidate's part of the marked calls.
+    #[arg(long, default_value = "50%")]
+    pub share: String,
+    /// Marked calls per second that the drill makes itself; 0 for none, when marked traffic comes from elsewhere.
+    #[arg(long, default_value_t = 20.0)]
+    pub rate: f64,
+    /// Give up after so long.
+    #[arg(long = "for", value_name = "DURATION", default_value = "10m")]
+    pub within: String,
+    /// The body of the calls that the drill makes; a short greeting unless a file is named.
+    #[arg(long, value_name = "FILE.json")]
+    pub body: Option<PathBuf>,
+    /// The address that clients call; a client key, if one is needed, is read from LOCKGATE_API_KEY.
+    #[arg(long, env = "LOCKGATE_GATEWAY_URL", default_value = "http://127.0.0.1:7080")]
+    pub gateway: String,
+    /// The plan whose canary gates and triggers are rehearsed.
+    #[arg(long, value_parser = plan)]
+    pub plan: Option<PlanName>,
+    /// Why, for the audit.
+    #[arg(long)]
+    pub why: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -122,11 +194,15 @@ pub enum RolloutCommand {
     List,
     /// Why something was decided, with every number; the last decision unless an event is named.
     Explain {
-        #[arg(value_parser = feature)]
-        feature: FeatureName,
+        /// The feature, or the number of an event in the audit log.
+        #[arg(value_name = "FEATURE|EVENT")]
+        about: String,
         /// The event's number in the audit log.
-        #[arg(long, value_name = "SEQ")]
+        #[arg(value_name = "EVENT")]
         event: Option<u64>,
+        /// Read this store's file instead of asking a server, and reproduce every number from it.
+        #[arg(long, value_name = "FILE")]
+        store: Option<PathBuf>,
     },
 }
 
@@ -149,6 +225,9 @@ pub struct StartArgs {
     /// Start although this very version was taken back before.
     #[arg(long)]
     pub again: bool,
+    /// Start although, at the present traffic, gates of the plan cannot decide before their deadlines.
+    #[arg(long)]
+    pub undecidable: bool,
 }
 
 /// An act on a feature's rollout, with a reason for the audit.
@@ -241,12 +320,16 @@ pub enum AuditCommand {
 pub enum PlanCommand {
     /// The phases, gates and triggers of a plan.
     Show {
-        #[arg(value_parser = plan, default_value = "standard")]
-        name: PlanName,
+        /// `standard`, one of the configuration file's, or a file that holds one.
+        #[arg(value_name = "NAME|FILE", default_value = "standard")]
+        plan: String,
         /// Read plans from this configuration file, beside the built-in one.
         #[arg(short, long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// What a plan costs and finds at your traffic: how long each phase takes, what each gate can see, whom a bad candidate
+    /// reaches.
+    Estimate(EstimateArgs),
 }
 
 #[derive(Debug, Args)]

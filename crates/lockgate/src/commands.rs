@@ -2,9 +2,13 @@
 //! [`crate::output`].
 
 mod audit;
+mod backtest;
 mod check;
+mod drill;
+mod estimate;
 mod feature;
 mod feedback;
+mod gate;
 mod plan;
 mod rollout;
 
@@ -32,6 +36,9 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Complaint> {
         Command::Audit(command) => audit::run(general, command).await,
         Command::Plan(command) => plan::run(command, general.json),
         Command::Feedback(args) => feedback::run(general, args).await,
+        Command::Gate { feature } => gate::run(general, feature).await,
+        Command::Backtest(args) => backtest::run(args, general.json),
+        Command::Drill(args) => drill::run(general, args).await,
     }
 }
 

@@ -4,7 +4,11 @@
 //! different stories; this file only brings it to the terminal. A reader that goes away, as in `| head`, is no error.
 
 pub mod audit;
+pub mod backtest;
+pub mod drill;
+pub mod estimate;
 pub mod explanation;
+pub mod gate;
 pub mod plan;
 pub mod receipt;
 pub mod rollout;

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lockgate_core::name::{LabelName, PlanName};
-use lockgate_core::plan::{Phase, PhaseKind, Plan, Trigger, standard_name};
+use lockgate_core::plan::{
+    Action, Gate, Need, OnDeadline, Phase, PhaseKind, Plan, Rule, SliceAction, Slices, Trigger, standard_name,
+};
 use lockgate_core::segment::{Confine, Matcher};
 use lockgate_core::share::{Share, percent};
 use lockgate_core::signal::Signal;
 
 use crate::check::Check;
 use crate::check::feature::written_feedback;
+use crate::check::rule::spends_alpha;
 use crate::duration;
-use crate::file::{PHASE, PLAN};
+use crate::file::{PHASE, PLAN, SLICES};
 use crate::nearest;
 use crate::place::{Fields, Place};
 
@@ -27,7 +30,7 @@ const BASES_MAX: usize = 8;
 pub(super) enum Declared {
     /// These.
     Only(BTreeSet<Signal>),
-    /// Whatever is asked for: the plan stands alone.
+    /// Whatever is asked for: there are no features to ask.
     Any,
 }
 
@@ -42,7 +45,8 @@ impl Check<'_> {
     pub(super) fn plans(&mut self, file: &Fields<'_>) -> BTreeMap<PlanName, Arc<Plan>> {
         let places: BTreeMap<&str, Place<'_>> = file.named("plans").into_iter().collect();
         let names: Vec<&str> = places.keys().copied().collect();
-        let declared = Declared::Only(written_feedback(file));
+        let declared =
+            if file.has("features") { Declared::Only(written_feedback(file)) } else { Declared::Any };
         let mut written = Written { places, declared, read: BTreeMap::new() };
         for name in names {
             self.written_plan(&mut written, name, &mut Vec::new());
@@ -100,6 +104,9 @@ impl Check<'_> {
             return Ok((name == standard.as_str()).then(Plan::standard));
         };
         let based_on = place.node.text().ok_or(AlreadyTold)?;
+        if based_on == name && name == standard.as_str() {
+            return Ok(Some(Plan::standard()));
+        }
         if trail.contains(&based_on) {
             let message = format!("it is based on itself: {} -> {based_on}", trail.join(" -> "));
             self.problem(&place, message, "base it on standard");
@@ -143,6 +150,11 @@ impl Check<'_> {
             Some(base) if !fields.has("warm_for") => Some(base.warm_for),
             _ => fields.duration("warm_for"),
         };
+        let slices = self.slices(fields, base.map(|base| base.slices).unwrap_or_default());
+        let on_deadline = match base {
+            Some(base) if !fields.has("on_deadline") => Some(base.on_deadline),
+            _ => on_deadline(fields),
+        };
         let phases = match fields.get("phases") {
             Some(place) => self.phases(&place, declared),
             None => base.map(|base| base.phases.clone()),
@@ -158,6 +170,8 @@ impl Check<'_> {
             alpha: alpha?,
             beta: beta?,
             warm_for: warm_for?,
+            slices: slices?,
+            on_deadline: on_deadline?,
         };
         self.check_weights(fields, &plan);
         Some(plan)
@@ -174,6 +188,28 @@ impl Check<'_> {
         Some(chance)
     }
 
+    /// What is not written is as in the plan that this one is based on.
+    fn slices(&mut self, fields: &Fields<'_>, base: Slices) -> Option<Slices> {
+        let Some(place) = fields.get("slices") else { return Some(base) };
+        let fields = place.fields(&SLICES);
+        let action = match fields.get("do").map(|place| place.node.text()) {
+            None => base.action,
+            Some(written) => match written? {
+                "roll_back" => SliceAction::RollBack,
+                "withdraw" => SliceAction::Withdraw,
+                "freeze" => SliceAction::Freeze,
+                _ => return None,
+            },
+        };
+        let Some(place) = fields.get("part") else { return Some(Slices { action, ..base }) };
+        let part = fields.share("part")?;
+        if part >= 1.0 {
+            let message = "with all of `alpha` given to slices, the whole of the traffic is not judged";
+            self.problem(&place, message, "write 30%, or 0 to judge no slices");
+        }
+        Some(Slices { action, part })
+    }
+
     fn triggers(&mut self, place: &Place<'_>, declared: &Declared) -> Option<Vec<Trigger>> {
         let written = place.items();
         if written.is_empty() && matches!(place.node.value, crate::node::Value::List(_)) {
@@ -183,13 +219,28 @@ impl Check<'_> {
         }
         let triggers: Vec<Trigger> =
             written.iter().filter_map(|place| self.trigger(place, declared)).collect();
-        (triggers.len() == written.len()).then_some(triggers)
+        if triggers.len() != written.len() {
+            return None;
+        }
+        if !triggers.is_empty() && triggers.iter().all(|trigger| trigger.action == Action::Alert) {
+            let hint = "add one with do: roll_back or do: freeze";
+            self.problem(
+                place,
+                "its triggers only alert: nothing takes the candidate back at any moment",
+                hint,
+            );
+        }
+        Some(triggers)
     }
 
     /// The plan's alpha is handed out by weight; with no weight at all it cannot be.
     fn check_weights(&mut self, fields: &Fields<'_>, plan: &Plan) {
         let gates = plan.phases.iter().flat_map(|phase| &phase.gates).map(|gate| gate.weight);
-        if gates.chain(plan.triggers.iter().map(|trigger| trigger.weight)).sum::<f64>() <= 0.0 {
+        let mut triggers = plan.triggers.iter();
+        let acts_without = triggers.any(|trigger| !spends_alpha(trigger) && trigger.action != Action::Alert);
+        let triggers =
+            plan.triggers.iter().filter(|trigger| spends_alpha(trigger)).map(|trigger| trigger.weight);
+        if !acts_without && gates.chain(triggers).sum::<f64>() <= 0.0 {
             self.problem(
                 &fields.place,
                 "no gate and no trigger has a weight above 0",
@@ -217,7 +268,7 @@ impl Check<'_> {
     fn phase(&mut self, place: &Place<'_>, declared: &Declared) -> Option<Phase> {
         let fields = place.clone().fields(&PHASE);
         let kind = self.phase_kind(&fields);
-        let confine = confine(&fields);
+        let confine = self.confine(&fields);
         let written = fields.items("gates");
         // Without its kind a phase's gates are still read for their own sake; a canary is what most are.
         let for_gates = kind.unwrap_or(PhaseKind::Canary { share: Share::NONE });
@@ -231,6 +282,11 @@ impl Check<'_> {
             let hint = "write gates: [ { signal: error, below: 0.5% } ]: time alone is no evidence";
             self.problem(place, "a phase without gates is not judged", hint);
         }
+        if gates.len() == written.len() && !gates.is_empty() && gates.iter().all(passes_without_data) {
+            let at = fields.get("gates").unwrap_or_else(|| place.clone());
+            let hint = "add a gate that waits for what it judges: { signal: error, below: 0.5% }";
+            self.warning(&at, "when nothing is reported, time alone leaves this phase", hint);
+        }
         let (dwell, deadline) = self.dwell_and_deadline(&fields)?;
         (gates.len() == written.len()).then(|| Phase {
             name: fields.text("name").unwrap_or_else(|| phase_name(kind)),
@@ -240,6 +296,25 @@ impl Check<'_> {
             confine,
             gates,
         })
+    }
+
+    /// Whom a phase may touch. What would fit everybody, or nobody, was meant otherwise.
+    fn confine(&mut self, fields: &Fields<'_>) -> Confine {
+        for place in fields.items("only") {
+            let is_mapping = matches!(place.node.value, crate::node::Value::Map(_));
+            if is_mapping && place.named().next().is_none() {
+                let hint = "name a label and a value, or take `only` away";
+                self.problem(&place, "it names no label, so that everybody fits", hint);
+            }
+            for (label, place) in place.named() {
+                let is_list = matches!(place.node.value, crate::node::Value::List(_));
+                if is_list && place.node.items().is_empty() {
+                    let hint = format!("write {label}: [ VALUE ], or take the label away");
+                    self.problem(&place, "it names no value, so that nobody fits", hint);
+                }
+            }
+        }
+        confine(fields)
     }
 
     fn phase_kind(&mut self, fields: &Fields<'_>) -> Option<PhaseKind> {
@@ -331,7 +406,20 @@ impl Check<'_> {
 /// The reason has been noted.
 struct AlreadyTold;
 
-fn is_everybody(phase: &Phase) -> bool {
+/// Whether a gate passes, or stands aside, while nothing is counted.
+fn passes_without_data(gate: &Gate) -> bool {
+    gate.need == Need::IfReported || gate.rule == Rule::Never
+}
+
+fn on_deadline(fields: &Fields<'_>) -> Option<OnDeadline> {
+    match fields.text("on_deadline")?.as_str() {
+        "pause" => Some(OnDeadline::Pause),
+        "roll_back" => Some(OnDeadline::RollBack),
+        _ => None,
+    }
+}
+
+pub(crate) fn is_everybody(phase: &Phase) -> bool {
     phase.kind.share() == Share::FULL && phase.confine.0.is_empty()
 }
 

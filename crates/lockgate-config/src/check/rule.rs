@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lockgate_core::plan::{Action, Blame, Gate, Need, PhaseKind, Rule, Trigger};
+use lockgate_core::plan::{Action, Blame, Gate, Mode, Need, PhaseKind, Rule, Trigger};
 use lockgate_core::share::percent;
 use lockgate_core::signal::{Measure, Signal};
 
@@ -20,7 +20,7 @@ const OVER_STABLE: f64 = 1.25;
 /// The parts that may be slower, by the key's percentile.
 const SLOWER: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.1), ("p95", 0.05), ("p99", 0.01), ("p999", 0.001)];
 
-const GATE_RULES: [&str; 9] = [
+const GATE_RULES: [&str; 11] = [
     "below",
     "above",
     "within",
@@ -30,18 +30,23 @@ const GATE_RULES: [&str; 9] = [
     "p95_below",
     "p99_below",
     "p999_below",
+    "never",
+    "shift_below",
 ];
-const TRIGGER_RULES: [&str; 10] = [
+const TRIGGER_RULES: [&str; 13] = [
     "above",
     "below",
     "drops",
     "ratio_above",
     "times_stable",
+    "rises",
     "p50_above",
     "p90_above",
     "p95_above",
     "p99_above",
     "p999_above",
+    "never",
+    "shift_above",
 ];
 
 impl Check<'_> {
@@ -49,12 +54,15 @@ impl Check<'_> {
         let fields = place.clone().fields(&GATE);
         let signal = self.signal(&fields, declared);
         let key = self.one_rule(&fields, &GATE_RULES);
-        let rule = key.and_then(|key| self.gate_rule(&fields, key));
+        let rule = key.and_then(|key| self.gate_rule(&fields, key, signal.as_ref()));
         let (signal, rule) = (signal?, rule?);
         self.check_fits(&fields, &signal, &rule);
         self.check_seen(&fields, &signal, phase);
         let need = if fields.text("need")? == "if_reported" { Need::IfReported } else { Need::Always };
-        Some(Gate { signal, rule, need, weight: fields.number("weight")? })
+        // What fails without statistics needs no part of alpha.
+        let is_hard = rule == Rule::Never && !fields.has("weight");
+        let weight = if is_hard { 0.0 } else { fields.number("weight")? };
+        Some(Gate { signal, rule, need, weight })
     }
 
     pub(super) fn trigger(&mut self, place: &Place<'_>, declared: &Declared) -> Option<Trigger> {
@@ -72,15 +80,39 @@ impl Check<'_> {
                 hint,
             );
         }
-        let action = if fields.text("do")? == "freeze" { Action::Freeze } else { Action::RollBack };
-        let weight = self.trigger_weight(&fields, &rule)?;
-        Some(Trigger { signal, rule, over: fields.duration("over")?, action, weight })
+        let action = action(&fields)?;
+        let mode = self.mode(&fields, &rule)?;
+        let over = fields.duration("over")?;
+        let unweighted = Trigger { signal, rule, over, mode, action, weight: 0.0 };
+        Some(Trigger { weight: self.trigger_weight(&fields, &unweighted)?, ..unweighted })
     }
 
-    /// A comparison of sums needs no part of alpha; evidence without a part would never be enough.
-    fn trigger_weight(&mut self, fields: &Fields<'_>, rule: &Rule) -> Option<f64> {
+    /// How the window is read. Rules without statistics have no choice.
+    fn mode(&mut self, fields: &Fields<'_>, rule: &Rule) -> Option<Mode> {
+        let mode = match fields.text("mode")?.as_str() {
+            "evidence" => Mode::Evidence,
+            "literal" => Mode::Literal,
+            _ => return None,
+        };
+        let message = match (mode, rule) {
+            (Mode::Evidence, _) => None,
+            (Mode::Literal, Rule::ShiftUnder { .. }) => {
+                Some("a spread of sizes has no window that could be taken at its word")
+            }
+            (Mode::Literal, rule) => {
+                is_hard(rule).then_some("this rule has no statistics: it is taken at its word anyway")
+            }
+        };
+        if let (Some(place), Some(message)) = (fields.get("mode"), message) {
+            self.problem(&place, message, "take it away");
+        }
+        Some(mode)
+    }
+
+    /// What acts without evidence needs no part of alpha; evidence without a part would never be enough.
+    fn trigger_weight(&mut self, fields: &Fields<'_>, trigger: &Trigger) -> Option<f64> {
         let weight = fields.number("weight")?;
-        if matches!(rule, Rule::AmountUnder { .. }) {
+        if !spends_alpha(trigger) {
             return Some(if fields.has("weight") { weight } else { 0.0 });
         }
         if weight <= 0.0 {
@@ -97,8 +129,14 @@ impl Check<'_> {
         let parsed = text.parse::<Signal>().ok();
         let Declared::Only(declared) = declared else {
             if parsed.is_none() {
-                let hint =
-                    "write a built-in signal, or rate:NAME or score:NAME for one that a feature declares";
+                let built_in: Vec<String> = Signal::built_in().iter().map(Signal::to_string).collect();
+                let hint = match nearest::nearest(text, built_in.iter().map(String::as_str)) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!(
+                        "a signal that a feature declares is rate:NAME or score:NAME here; built in are {}",
+                        built_in.join(", ")
+                    ),
+                };
                 self.problem(&place, format!("{} is not a signal", place.node), hint);
             }
             return parsed;
@@ -144,7 +182,7 @@ impl Check<'_> {
         }
     }
 
-    fn gate_rule(&mut self, fields: &Fields<'_>, key: &str) -> Option<Rule> {
+    fn gate_rule(&mut self, fields: &Fields<'_>, key: &str, signal: Option<&Signal>) -> Option<Rule> {
         for (companion, of) in [("fail_beyond", "within"), ("ratio_fail", "ratio_below")] {
             self.check_companion(fields, companion, key == of, &format!("`{of}`"));
         }
@@ -155,12 +193,9 @@ impl Check<'_> {
         match key {
             "below" => Some(Rule::RateUnder { limit: self.part(fields, key)?, blame: blame(fields)? }),
             "above" => Some(Rule::MeanOver { limit: self.part(fields, key)? }),
-            "within" => {
-                let pass = self.part(fields, key)?;
-                let fail = if fields.has("fail_beyond") { self.part(fields, "fail_beyond")? } else { pass };
-                self.check_margin(fields, "fail_beyond", fail <= pass, &percent(pass));
-                Some(Rule::DropUnder { fail, pass })
-            }
+            "within" => self.within(fields, signal),
+            "never" => self.never(fields),
+            "shift_below" => Some(Rule::ShiftUnder { ratio: self.times(fields, key)? }),
             _ => {
                 let pass = self.times(fields, key)?;
                 let fail = if fields.has("ratio_fail") { fields.number("ratio_fail")? } else { pass };
@@ -168,6 +203,25 @@ impl Check<'_> {
                 Some(Rule::RatioUnder { fail, pass })
             }
         }
+    }
+
+    /// Of what sessions cost less is better, of everything else that has this rule, more.
+    fn within(&mut self, fields: &Fields<'_>, signal: Option<&Signal>) -> Option<Rule> {
+        let pass = self.part(fields, "within")?;
+        let fail = if fields.has("fail_beyond") { self.part(fields, "fail_beyond")? } else { pass };
+        self.check_margin(fields, "fail_beyond", fail <= pass, &percent(pass));
+        Some(match signal {
+            Some(Signal::SessionCost) => Rule::RiseUnder { fail, pass },
+            _ => Rule::DropUnder { fail, pass },
+        })
+    }
+
+    fn never(&mut self, fields: &Fields<'_>) -> Option<Rule> {
+        if !fields.flag("never")? {
+            let place = fields.get("never")?;
+            self.problem(&place, "`never: false` demands nothing", "write never: true, or another rule");
+        }
+        Some(Rule::Never)
     }
 
     fn trigger_rule(&mut self, fields: &Fields<'_>, key: &str) -> Option<Rule> {
@@ -186,7 +240,13 @@ impl Check<'_> {
                 let ratio = self.times(fields, key)?;
                 Some(Rule::RatioUnder { fail: ratio, pass: ratio })
             }
-            _ => Some(Rule::AmountUnder { times: self.times(fields, key)? }),
+            "rises" => {
+                let rise = self.part(fields, key)?;
+                Some(Rule::RiseUnder { fail: rise, pass: rise })
+            }
+            "never" => self.never(fields),
+            "shift_above" => Some(Rule::ShiftUnder { ratio: self.times(fields, key)? }),
+            _ => Some(Rule::SpendUnder { times: self.times(fields, key)? }),
         }
     }
 
@@ -250,9 +310,13 @@ impl Check<'_> {
             Rule::MeanOver { .. } | Rule::DropUnder { .. } => {
                 (is_good(signal), "scores, and rates of which more is better")
             }
-            Rule::AmountUnder { .. } => {
-                (signal.measure() == Measure::Amount && *signal != Signal::Assigned, "amounts per call")
-            }
+            Rule::SpendUnder { .. } => (
+                signal.measure() == Measure::Amount && !says_who(signal),
+                "what calls take: tokens and money",
+            ),
+            Rule::RiseUnder { .. } => (*signal == Signal::SessionCost, "what sessions cost"),
+            Rule::Never => (is_bad_rate(signal), "rates of what must not happen"),
+            Rule::ShiftUnder { .. } => (signal.measure() == Measure::Sizes, "sizes"),
         };
         if !fits {
             let place = fields.get("signal").unwrap_or_else(|| fields.place.clone());
@@ -267,19 +331,16 @@ impl Check<'_> {
     /// A gate on what cannot be seen in its phase would wait until the deadline.
     fn check_seen(&mut self, fields: &Fields<'_>, signal: &Signal, phase: PhaseKind) {
         let of_shadow = matches!(signal, Signal::Agreement | Signal::Coverage);
-        let of_users = matches!(
-            signal,
-            Signal::ThumbsDown
-                | Signal::Csat
-                | Signal::TaskSuccess
-                | Signal::Escalated
-                | Signal::Retried
-                | Signal::Abandoned
-                | Signal::Cancelled
-                | Signal::Rejected
-                | Signal::DeclaredRate(_)
-                | Signal::DeclaredScore(_)
-        );
+        // A copy is answered by the first tier alone, belongs to no session, and nobody can report on it.
+        let of_users = signal.is_feedback()
+            || matches!(
+                signal,
+                Signal::Fallback
+                    | Signal::Degraded
+                    | Signal::SessionCost
+                    | Signal::Cancelled
+                    | Signal::Rejected
+            );
         let (message, hint) = match phase {
             PhaseKind::Shadow { .. } if of_users => (
                 "is seen only where users are answered, which a shadow phase does not do",
@@ -319,26 +380,60 @@ fn declared_name(signal: &Signal) -> Option<&str> {
 
 /// Rates of which less is better. A declared rate may be either.
 fn is_bad_rate(signal: &Signal) -> bool {
-    signal.measure() == Measure::Rate && !matches!(signal, Signal::Coverage | Signal::TaskSuccess)
+    signal.measure() == Measure::Rate
+        && !matches!(signal, Signal::Coverage | Signal::TaskSuccess | Signal::CacheHit)
 }
 
 /// Scores, and rates of which more is better. A declared rate may be either.
 fn is_good(signal: &Signal) -> bool {
     signal.measure() == Measure::Score
-        || matches!(signal, Signal::Coverage | Signal::TaskSuccess | Signal::DeclaredRate(_))
+        || matches!(
+            signal,
+            Signal::Coverage | Signal::TaskSuccess | Signal::CacheHit | Signal::DeclaredRate(_)
+        )
+}
+
+/// Counts of who was served, on which the split of the traffic is checked.
+fn says_who(signal: &Signal) -> bool {
+    matches!(signal, Signal::Assigned | Signal::Sessions | Signal::Visitors)
+}
+
+/// Rules on plain sums and counts.
+pub(crate) fn is_hard(rule: &Rule) -> bool {
+    matches!(rule, Rule::SpendUnder { .. } | Rule::Never)
+}
+
+/// Whether a trigger may take a harmless candidate back or freeze it by a chance that alpha bounds.
+pub(super) fn spends_alpha(trigger: &Trigger) -> bool {
+    !is_hard(&trigger.rule) && trigger.mode == Mode::Evidence && trigger.action != Action::Alert
+}
+
+fn action(fields: &Fields<'_>) -> Option<Action> {
+    match fields.text("do")?.as_str() {
+        "roll_back" => Some(Action::RollBack),
+        "freeze" => Some(Action::Freeze),
+        "alert" => Some(Action::Alert),
+        _ => None,
+    }
 }
 
 fn rules_for(signal: &Signal) -> String {
     let rules = match signal.measure() {
-        Measure::Durations => "p99_below in a gate, p99_above in a trigger",
-        Measure::Amount if *signal == Signal::Assigned => {
+        _ if says_who(signal) => {
             return "it says who was served, not how well: choose another signal".into();
         }
+        _ if *signal == Signal::SessionCost => {
+            "within or shift_below in a gate, rises or shift_above in a trigger"
+        }
+        Measure::Durations => "p99_below in a gate, p99_above in a trigger",
         Measure::Amount => "times_stable, in a trigger",
+        Measure::Sizes => "shift_below in a gate, shift_above in a trigger",
         Measure::Rate | Measure::Score if is_good(signal) => {
             "above or within in a gate, below or drops in a trigger"
         }
-        Measure::Rate | Measure::Score => "below or ratio_below in a gate, above or ratio_above in a trigger",
+        Measure::Rate | Measure::Score => {
+            "below, ratio_below or never in a gate, above, ratio_above or never in a trigger"
+        }
     };
     format!("for `{signal}`, write {rules}")
 }

@@ -11,6 +11,7 @@ use super::Ask;
 use super::body::{Asked, Named, feature};
 use super::failure::Failure;
 use crate::audit::{LogPage, PAGE_MAX};
+use crate::explain::Explanation;
 
 /// Entries and samples of a page when nothing else is asked for: a screen or two.
 const PAGE: usize = 100;
@@ -82,6 +83,14 @@ pub(super) async fn request(ask: Ask, Named(id): Named) -> Result<Json<Answer>, 
             .hint("it may be older than `signals.retention`, or not have been written yet")
     })?;
     Ok(Json(answer))
+}
+
+pub(super) async fn explain(ask: Ask, Named(event): Named) -> Result<Json<Explanation>, Failure> {
+    let seq = event.parse().map_err(|_| {
+        Failure::bad_request("an event is named by its number in the log")
+            .hint("`lockgate audit log` shows the numbers")
+    })?;
+    Ok(Json(ask.explain_event(seq).await?))
 }
 
 pub(super) async fn verify(ask: Ask) -> Result<Json<Checked>, Failure> {

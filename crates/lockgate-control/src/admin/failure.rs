@@ -57,7 +57,7 @@ impl From<AuditError> for Failure {
     fn from(error: AuditError) -> Self {
         match error {
             AuditError::Store(error) => error.into(),
-            AuditError::NoSuchEntry { .. } => {
+            AuditError::NoSuchEntry { .. } | AuditError::NoEntry { .. } => {
                 Self::not_found(error.to_string()).hint("`lockgate audit log` shows the numbers")
             }
             AuditError::NothingDecided { .. } => Self::not_found(error.to_string())
@@ -87,6 +87,11 @@ impl From<CommandError> for Failure {
                 Self::new(StatusCode::CONFLICT, "plan_does_not_fit", message)
                     .hint("declare what is missing on the feature, or name another plan")
             }
+            CommandError::Undecidable { .. } => Self::new(StatusCode::CONFLICT, "undecidable", message).hint(
+                "`lockgate plan estimate` tries other limits and shares; a start with `undecidable` begins all the same",
+            ),
+            CommandError::FlipToRejected { .. } => Self::new(StatusCode::CONFLICT, "rejected", message)
+                .hint("`lockgate rollout start --again` lets it show by evidence that it is better now"),
             CommandError::NoWayBack { .. } => Self::new(StatusCode::CONFLICT, "no_way_back", message)
                 .hint("until then, `lockgate kill --to rules` takes users off the candidate"),
             CommandError::Changed(_) => Self::new(StatusCode::CONFLICT, "changed", message)

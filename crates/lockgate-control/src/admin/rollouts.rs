@@ -9,6 +9,7 @@ use super::body::{Asked, Body, Named, Reason, feature};
 use super::caller::Author;
 use super::failure::Failure;
 use crate::explain::Explanation;
+use crate::gate::GateView;
 use crate::order::{Receipt, Request};
 use crate::view::RolloutView;
 
@@ -31,6 +32,8 @@ pub(super) struct Start {
     only: Vec<String>,
     #[serde(default)]
     again: bool,
+    #[serde(default)]
+    undecidable: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -57,7 +60,7 @@ pub(super) async fn start(
     Author(author): Author,
     Body(start): Body<Start>,
 ) -> Result<Json<Receipt>, Failure> {
-    let Start { feature: named, candidate, plan, owner, only, again } = start;
+    let Start { feature: named, candidate, plan, owner, only, again, undecidable } = start;
     let name = feature(&ask, &named)?;
     if owner
         .as_ref()
@@ -66,7 +69,7 @@ pub(super) async fn start(
         return Err(Failure::bad_request("`owner` is too long or not printable")
             .hint(format!("a team or an address of at most {OWNER_CHARS_MAX} characters")));
     }
-    let request = Request::Start { candidate, plan, owner, only, again };
+    let request = Request::Start { candidate, plan, owner, only, again, undecidable };
     Ok(Json(ask.command(&author, &name, request).await?))
 }
 
@@ -116,4 +119,9 @@ pub(super) async fn explain(
     Asked(Which { event }): Asked<Which>,
 ) -> Result<Json<Explanation>, Failure> {
     Ok(Json(ask.explain(&feature(&ask, &named)?, event).await?))
+}
+
+pub(super) async fn gate(ask: Ask, Named(named): Named) -> Result<Json<GateView>, Failure> {
+    let view = ask.gate(&feature(&ask, &named)?);
+    view.map(Json).ok_or_else(|| ask.unknown_feature(&named).into())
 }

@@ -69,6 +69,7 @@ pub fn start(candidate: &str) -> Request {
         owner: None,
         only: vec![],
         again: false,
+        undecidable: false,
     }
 }
 

@@ -26,6 +26,12 @@ pub enum Refusal {
         /// Where it is.
         state: &'static str,
     },
+    /// A rehearsal is under way.
+    #[error("a drill ({fault}) is under way; wait for its end, or end it, and ask again")]
+    Drilled {
+        /// What is rehearsed.
+        fault: String,
+    },
     /// Nothing would change.
     #[error("users have {version} already; name another version")]
     AlreadyStable {
@@ -87,6 +93,7 @@ impl Refusal {
             Self::NoOwner => "no_owner",
             Self::NoCriteria { .. } => "no_criteria",
             Self::UnderWay { .. } => "under_way",
+            Self::Drilled { .. } => "drill_under_way",
             Self::AlreadyStable { .. } => "already_stable",
             Self::Rejected { .. } => "rejected",
             Self::Killed => "killed",
@@ -111,6 +118,7 @@ impl Refusal {
             Self::UnderWay { .. } => {
                 "`lockgate rollout status` shows it; `lockgate rollout rollback` takes it back"
             }
+            Self::Drilled { .. } => "it ends by itself; `lockgate rollout rollback` ends it now",
             Self::AlreadyStable { .. } => {
                 "the feature's `versions` in the configuration are what can be named"
             }

@@ -39,6 +39,8 @@ fn start_of(candidate: VersionRef) -> Command {
         owner: Some("support-platform".into()),
         confine: Confine::everyone(),
         again: false,
+        undecidable: Vec::new(),
+        drill: None,
         rollout: RolloutId(Uuid::from_u128(7)),
         salt: Salt::from_random(42),
     }
@@ -290,11 +292,18 @@ fn what_stood_at_the_last_look_is_recorded_with_an_override() {
         interval: None,
         stable_n: 0,
         stable_estimate: None,
-        limit: 0.005,
+        limit: Some(0.005),
         log_e_pass: 0.1,
-        log_e_pass_needed: 3.0,
+        log_e_pass_needed: Some(3.0),
         log_e_fail: 0.0,
-        log_e_fail_needed: 6.0,
+        log_e_fail_needed: Some(6.0),
+        alpha: 0.001,
+        as_of: None,
+        crossed: None,
+        missing: None,
+        slice: None,
+        total: 0.0,
+        stable_total: 0.0,
     }];
     let events = command(&started(), &standing, &Command::Promote { why: why() }, AT).unwrap();
     assert!(matches!(&events[0], Event::PhaseEntered { standing: stored, .. } if *stored == standing));

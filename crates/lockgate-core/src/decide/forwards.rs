@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use super::{Decision, later};
 use crate::event::{Cause, Event, Outcome, Verdict};
 use crate::evidence::course::lane_of;
+use crate::evidence::say::in_words;
 use crate::evidence::{Check, Evidence};
-use crate::plan::{Gate, Need, Phase};
-use crate::share::Share;
+use crate::plan::{Action, Gate, Need, OnDeadline, Phase, Rule};
+use crate::share::{Share, percent};
 use crate::state::{InPhase, Rollout};
 
 /// Evidence older than this does not carry a rollout forwards: gates that passed on Monday say nothing when the candidate
@@ -53,6 +54,9 @@ pub(super) fn decide(
         // Everybody has it already; there is nothing left that could be shown before.
         missing.clear();
     }
+    if is_last {
+        missing.extend(still_withdrawn(rollout));
+    }
     let dwell_ends = later(at.since, phase.dwell);
     if now < dwell_ends {
         missing.insert(0, format!("{} more in this phase", words(dwell_ends, now)));
@@ -62,17 +66,31 @@ pub(super) fn decide(
     }
     let deadline = later(at.resumed.unwrap_or(at.since), phase.deadline);
     if now >= deadline && now >= dwell_ends {
-        let paused = Event::Paused {
-            rollout: rollout.id,
-            cause: Cause::Deadline,
-            why: format!("the phase's deadline is over and it cannot be left: {}", missing.join("; ")),
-            standing: gates,
-        };
-        return Decision { events: vec![paused], waiting_for: missing, ..decision };
+        let over = out_of_time(rollout, gates, missing.join("; "));
+        return Decision { events: vec![over], waiting_for: missing, ..decision };
     }
     let next_look = [Some(dwell_ends), Some(deadline), decision.look_again_at];
     let look_again_at = next_look.into_iter().flatten().filter(|moment| *moment > now).min();
     Decision { waiting_for: missing, look_again_at, ..decision }
+}
+
+/// A phase that was not left in time. Going on is not among what may follow.
+fn out_of_time(rollout: &Rollout, gates: Vec<Verdict>, missing: String) -> Event {
+    let why = format!("the phase's deadline is over and it cannot be left: {missing}");
+    let (rollout, cause) = (rollout.id, (Cause::Deadline, rollout.plan.on_deadline));
+    match cause {
+        (cause, OnDeadline::Pause) => Event::Paused { rollout, cause, why, standing: gates },
+        (cause, OnDeadline::RollBack) => Event::RollbackStarted { rollout, cause, why, standing: gates },
+    }
+}
+
+/// Slices that were sent back to stable. Once the candidate is the stable version they would get it with everybody else, so
+/// a rollout is not over by itself while there are any.
+fn still_withdrawn(rollout: &Rollout) -> Option<String> {
+    let slices: Vec<String> = rollout.withdrawn.iter().map(|withdrawn| withdrawn.slice.to_string()).collect();
+    (!slices.is_empty()).then(|| {
+        format!("a person: {} was sent back to stable, and completing would take it along", slices.join(", "))
+    })
 }
 
 /// What must still be shown before the phase may be left, dwell time aside. Empty only when something was shown.
@@ -81,18 +99,25 @@ fn missing(phase: &Phase, evidence: &Evidence, now: Timestamp) -> Vec<String> {
     let mut passed = 0;
     for gate in &phase.gates {
         match check_of(phase, gate, evidence) {
-            Some(check) if check.verdict.outcome == Outcome::Pass => passed += 1,
+            // That something never happened shows nothing where nothing was looked at.
+            Some(check) if check.verdict.outcome == Outcome::Pass => {
+                passed += u32::from(check.rule != Rule::Never);
+            }
             Some(check) if stands_aside(gate, check) => {}
             Some(check) => missing.push(format!("{}: {}", check.verdict.name, check.verdict.why)),
             None => missing.push(format!("{} {}: no evidence is kept of it", gate.signal, gate.rule)),
         }
     }
-    let broken = |check: &&Check| {
-        check.action.is_some() && check.lane == lane_of(phase) && check.verdict.outcome == Outcome::Fail
-    };
-    for trigger in evidence.checks.iter().filter(broken) {
-        missing.push(format!("{}: {}", trigger.verdict.name, trigger.verdict.why));
+    for check in evidence.checks.iter().filter(|check| check.lane == lane_of(phase)) {
+        let verdict = &check.verdict;
+        let moves = matches!(check.action, Some(Action::RollBack | Action::Freeze));
+        if moves && verdict.outcome == Outcome::Fail {
+            missing.push(format!("{}: {}", verdict.name, verdict.why));
+        } else if moves && check.of_both {
+            missing.push(format!("{}: an incident in both arms: {}", verdict.name, verdict.why));
+        }
     }
+    missing.extend(evidence.mismatch.map(|mismatch| mismatch_words(&mismatch)));
     if passed == 0 && missing.is_empty() {
         missing.push("a gate that passes: no gate of this phase has shown anything".into());
     }
@@ -106,9 +131,23 @@ fn missing(phase: &Phase, evidence: &Evidence, now: Timestamp) -> Vec<String> {
     missing
 }
 
+/// That callers are split otherwise than the phase says.
+pub(super) fn mismatch_words(mismatch: &crate::evidence::Mismatch) -> String {
+    let callers = mismatch.candidate.saturating_add(mismatch.stable).max(1);
+    let share = mismatch.candidate as f64 / callers as f64;
+    format!(
+        "routing is broken: the candidate ought to have {} of the callers and has {} ({} of {callers}); nothing \
+         compared can be trusted",
+        mismatch.share,
+        percent((share * 1e5).round() / 1e5),
+        mismatch.candidate,
+    )
+}
+
 fn check_of<'e>(phase: &Phase, gate: &Gate, evidence: &'e Evidence) -> Option<&'e Check> {
     (evidence.checks.iter()).find(|check| {
         check.action.is_none()
+            && check.slice.is_none()
             && check.lane == lane_of(phase)
             && check.verdict.signal == gate.signal
             && check.rule == gate.rule
@@ -136,7 +175,7 @@ fn onwards(rollout: &Rollout, at: InPhase, gates: Vec<Verdict>, now: Timestamp) 
         });
     }
     let is_last = next + 1 >= rollout.plan.phases.len();
-    if is_last {
+    if is_last && (rollout.withdrawn.is_empty() || next >= rollout.plan.phases.len()) {
         events.push(Event::Completed { rollout: rollout.id, warm_until: later(now, rollout.plan.warm_for) });
     }
     events
@@ -152,12 +191,5 @@ fn gates_passed(gates: &[Verdict]) -> String {
 
 /// The time until a moment, in the two largest units.
 fn words(until: Timestamp, now: Timestamp) -> String {
-    let seconds = until.duration_since(now).as_secs().max(1);
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, minutes) => format!("{minutes} min"),
-        (0, hours, minutes) => format!("{hours} h {minutes} min"),
-        (days, hours, _) => format!("{days} d {hours} h"),
-    }
+    in_words(u64::try_from(until.duration_since(now).as_secs()).unwrap_or_default().max(1))
 }

@@ -1,38 +1,68 @@
-//! What a plan asks of the evidence: its distinct gates and triggers, and how much each must show.
+//! What a plan asks of the evidence: its distinct gates and triggers, and of which calls.
 //!
 //! The same gate in several canary phases is one check with one account, carried on from phase to phase; a trigger is one
-//! check per lane. The chance of taking a harmless candidate back is shared out over all of them by weight, so that it holds
-//! for the rollout as a whole.
+//! check per lane. How much each must show is [`super::budget`]'s.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use lockgate_stats::rate::RateTest;
+
 use super::Lane;
+use super::budget;
 use super::proof::Bar;
 use crate::event::Role;
-use crate::plan::{Action, Phase, PhaseKind, Plan, Rule};
+use crate::plan::{Action, Mode, Phase, PhaseKind, Rule, Trigger};
 use crate::segment::{Confine, Segment};
-use crate::signal::Signal;
+use crate::signal::{Measure, Signal};
 use crate::state::Rollout;
 
 /// One distinct gate or trigger in one lane.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Spec {
     pub(super) lane: Lane,
     pub(super) role: Role,
     pub(super) signal: Signal,
     pub(super) rule: Rule,
-    /// What a trigger does, and over which window.
-    pub(super) trigger: Option<(Action, Duration)>,
-    /// What evidence must reach for the rule to count as broken.
-    pub(super) fail_bar: Bar,
+    /// For people: `error < 0.5 %`.
+    pub(super) name: String,
+    /// Of a trigger.
+    pub(super) watch: Option<Watch>,
+    /// Its part of the error budget, relative to the other checks'.
+    pub(super) weight: f64,
+    /// What the whole of the traffic must show.
+    pub(super) whole: Part,
+    /// What each slice of it must show; `None` where slices are not judged by this check.
+    pub(super) each_slice: Option<Part>,
     /// What evidence must reach for the rule to count as kept.
     pub(super) log_pass_needed: f64,
-    weight: f64,
+    /// The test of a rate against the rule's own limit; shared, because it is the largest part of an account.
+    pub(super) rate_test: Option<Arc<RateTest>>,
     confines: Confines,
 }
 
+/// What a trigger does, over which window, and whether the window is taken at its word.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Watch {
+    pub(super) action: Action,
+    pub(super) over: Duration,
+    pub(super) mode: Mode,
+}
+
+/// A part of the error budget, and what evidence must reach because of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    pub(super) alpha: f64,
+    pub(super) bar: Bar,
+}
+
+impl Part {
+    /// None: nothing is ever shown to be broken by statistics.
+    pub(super) const NONE: Self = Self { alpha: 0.0, bar: Bar::NEVER };
+}
+
 /// Whom a check may look at: what the rollout admits, and any of the phases that hold it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Confines {
     rollout: Confine,
     phases: Vec<Confine>,
@@ -44,6 +74,48 @@ impl Spec {
         self.confines.rollout.admits(segment)
             && self.confines.phases.iter().any(|confine| confine.admits(segment))
     }
+
+    /// What a trigger does.
+    pub(super) fn action(&self) -> Option<Action> {
+        self.watch.map(|watch| watch.action)
+    }
+
+    /// Whether its window is all that counts.
+    pub(super) fn is_literal(&self) -> bool {
+        self.watch.is_some_and(|watch| watch.mode == Mode::Literal)
+    }
+
+    /// Whether it is judged by evidence against an error budget: not a hard rule on sums, not a window taken at its word,
+    /// and not a rule that the signal cannot be judged by.
+    pub(super) fn is_statistical(&self) -> bool {
+        let is_hard = matches!(self.rule, Rule::SpendUnder { .. } | Rule::Never);
+        !is_hard && !self.is_literal() && why_not(&self.rule, &self.signal, self.role).is_none()
+    }
+}
+
+/// Why a rule cannot judge a signal, if it cannot.
+pub(super) fn why_not(rule: &Rule, signal: &Signal, role: Role) -> Option<&'static str> {
+    let fits = match (rule, signal.measure()) {
+        (Rule::SpendUnder { .. }, Measure::Amount) if role == Role::Gate => {
+            return Some("spending is watched in a trigger's window; a gate has none");
+        }
+        (Rule::RateUnder { .. } | Rule::RatioUnder { .. } | Rule::Never, Measure::Rate) => true,
+        (Rule::MeanOver { .. } | Rule::DropUnder { .. }, Measure::Rate | Measure::Score) => true,
+        (Rule::SlowUnder { .. }, Measure::Durations) => true,
+        (Rule::RiseUnder { .. } | Rule::ShiftUnder { .. }, Measure::Sizes) => true,
+        (Rule::SpendUnder { .. }, Measure::Amount) => true,
+        _ => false,
+    };
+    (!fits).then_some(match (rule, signal.measure()) {
+        (Rule::RiseUnder { .. }, Measure::Amount) => {
+            "only its sum is kept, and a rise is judged on single sessions: use session_cost"
+        }
+        (_, Measure::Rate) => "it is counted as so many of so many, which this rule cannot judge",
+        (_, Measure::Score) => "it is counted as scores between 0 and 1, which this rule cannot judge",
+        (_, Measure::Durations) => "it is counted as times, which only `slow` can judge",
+        (_, Measure::Amount) => "only its sum is kept, which this rule cannot judge",
+        (_, Measure::Sizes) => "it is counted as sizes, which this rule cannot judge",
+    })
 }
 
 /// The lane of a phase.
@@ -68,74 +140,67 @@ pub(super) fn specs(rollout: &Rollout, bucket: Duration) -> Vec<Spec> {
                     spec.weight = spec.weight.max(gate.weight);
                     spec.confines.phases.push(phase.confine.clone());
                 }
-                None => specs.push(Spec {
-                    lane: lane_of(phase),
-                    role: Role::Gate,
-                    signal: gate.signal.clone(),
-                    rule: gate.rule,
-                    trigger: None,
-                    fail_bar: Bar::NEVER,
-                    log_pass_needed: -plan.beta.ln(),
-                    weight: gate.weight,
-                    confines: Confines {
-                        rollout: rollout.confine.clone(),
-                        phases: vec![phase.confine.clone()],
-                    },
-                }),
+                None => {
+                    let of = Of { lane: lane_of(phase), signal: &gate.signal, rule: gate.rule, watch: None };
+                    specs.push(spec(rollout, of, gate.weight, vec![phase.confine.clone()]));
+                }
             }
         }
     }
-    for lane in [Lane::Shadow, Lane::Candidate] {
-        let phases: Vec<&Phase> = plan.phases.iter().filter(|phase| lane_of(phase) == lane).collect();
-        if phases.is_empty() {
+    for lane in [Lane::Shadow, Lane::Candidate, Lane::Warm] {
+        let confines: Vec<Confine> = match lane {
+            // Everybody has it by then.
+            Lane::Warm if rollout.drill.is_none() && !plan.warm_for.is_zero() => vec![Confine::everyone()],
+            Lane::Warm => Vec::new(),
+            lane => (plan.phases.iter())
+                .filter(|phase| lane_of(phase) == lane)
+                .map(|phase| phase.confine.clone())
+                .collect(),
+        };
+        if confines.is_empty() {
             continue;
         }
-        specs.extend(plan.triggers.iter().map(|trigger| Spec {
-            lane,
-            role: Role::Trigger,
-            signal: trigger.signal.clone(),
-            rule: trigger.rule,
-            trigger: Some((trigger.action, trigger.over)),
-            fail_bar: Bar::NEVER,
-            log_pass_needed: -plan.beta.ln(),
-            weight: trigger.weight,
-            confines: Confines {
-                rollout: rollout.confine.clone(),
-                phases: phases.iter().map(|phase| phase.confine.clone()).collect(),
-            },
+        specs.extend(plan.triggers.iter().map(|trigger| {
+            let Trigger { signal, rule, over, mode, action, weight } = trigger;
+            let watch = Some(Watch { action: *action, over: *over, mode: *mode });
+            spec(rollout, Of { lane, signal, rule: *rule, watch }, *weight, confines.clone())
         }));
     }
-    share_out(&mut specs, plan, bucket);
+    budget::share_out(&mut specs, plan, bucket);
     specs
 }
 
-/// Gives each check its part of alpha, and from it what it must show.
-fn share_out(specs: &mut [Spec], plan: &Plan, bucket: Duration) {
-    let weight = |spec: &Spec| if can_fail(spec) { spec.weight } else { 0.0 };
-    let whole: f64 = specs.iter().map(weight).sum();
-    for spec in specs {
-        if weight(spec) <= 0.0 {
-            continue;
-        }
-        let alpha = plan.alpha * weight(spec) / whole;
-        let looks = looks(plan, spec.lane, bucket);
-        spec.fail_bar = match spec.role {
-            Role::Gate => Bar::of_gate(alpha, looks),
-            Role::Trigger => Bar::of_trigger(alpha, looks),
-        };
+/// What one check is of.
+struct Of<'p> {
+    lane: Lane,
+    signal: &'p Signal,
+    rule: Rule,
+    watch: Option<Watch>,
+}
+
+fn spec(rollout: &Rollout, of: Of<'_>, weight: f64, phases: Vec<Confine>) -> Spec {
+    let Of { lane, signal, rule, watch } = of;
+    // After completion everybody has the candidate, whomever the rollout was confined to.
+    let rollout_confine = if lane == Lane::Warm { Confine::everyone() } else { rollout.confine.clone() };
+    Spec {
+        lane,
+        role: if watch.is_some() { Role::Trigger } else { Role::Gate },
+        signal: signal.clone(),
+        rule,
+        name: format!("{signal} {rule}"),
+        watch,
+        weight,
+        whole: Part::NONE,
+        each_slice: None,
+        log_pass_needed: -rollout.plan.beta.ln(),
+        rate_test: match rule {
+            Rule::RateUnder { limit, .. } => Some(Arc::new(RateTest::under(limit))),
+            Rule::SlowUnder { part, .. } => Some(Arc::new(RateTest::under(part))),
+            Rule::MeanOver { limit } if signal.measure() == Measure::Rate => {
+                Some(Arc::new(RateTest::over(limit)))
+            }
+            _ => None,
+        },
+        confines: Confines { rollout: rollout_confine, phases },
     }
-}
-
-/// Whether a check fails by statistics at all: not at weight 0, and not a hard rule on sums.
-fn can_fail(spec: &Spec) -> bool {
-    spec.weight > 0.0 && !matches!(spec.rule, Rule::AmountUnder { .. })
-}
-
-/// How often a lane can be looked at over the longest course of a plan.
-fn looks(plan: &Plan, lane: Lane, bucket: Duration) -> f64 {
-    let longest: f64 = (plan.phases.iter())
-        .filter(|phase| lane_of(phase) == lane)
-        .map(|phase| phase.deadline.max(phase.dwell).as_secs_f64())
-        .sum();
-    (longest / bucket.as_secs_f64().max(1e-3)).max(1.0)
 }

@@ -15,8 +15,8 @@ const PART_OF_CHANGE: f64 = 0.1;
 /// What must be reached for a rule to count as broken, in either way.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bar {
-    from_start: f64,
-    of_change: f64,
+    pub(super) from_start: f64,
+    pub(super) of_change: f64,
 }
 
 impl Bar {
@@ -34,6 +34,23 @@ impl Bar {
     /// For a trigger.
     pub(super) fn of_trigger(alpha: f64, looks: f64) -> Self {
         Self { from_start: f64::MAX, of_change: detector::log_threshold(looks, alpha) }
+    }
+
+    /// For evidence against something that itself is wrong with half of the chance: the other half is left.
+    pub(super) fn halved(self) -> Self {
+        let ln_2 = std::f64::consts::LN_2;
+        let halved = |log: f64| if log < f64::MAX { log + ln_2 } else { log };
+        Self { from_start: halved(self.from_start), of_change: halved(self.of_change) }
+    }
+
+    /// Of two ways of showing, the one whose evidence is nearer to its bar.
+    pub(super) fn nearer(&self, from_start: f64, of_change: f64) -> (f64, f64) {
+        let of_change = of_change.max(0.0);
+        if from_start - self.from_start >= of_change - self.of_change {
+            (from_start, self.from_start)
+        } else {
+            (of_change, self.of_change)
+        }
     }
 }
 
@@ -67,8 +84,8 @@ impl Gathered {
 /// Evidence that a rule is broken.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Broken {
-    from_start: Gathered,
-    of_change: Detector,
+    pub(super) from_start: Gathered,
+    pub(super) of_change: Detector,
 }
 
 impl Broken {
@@ -99,10 +116,6 @@ pub(super) fn are_shown(all: &[&Broken], bar: &Bar) -> bool {
 pub(super) fn nearest(all: &[&Broken], bar: &Bar) -> (f64, f64) {
     let weakest = |of: &dyn Fn(&Broken) -> f64| all.iter().map(|broken| of(broken)).fold(f64::MAX, f64::min);
     let from_start = weakest(&|broken| broken.from_start.log_e());
-    let of_change = weakest(&|broken| broken.of_change.log_e().max(0.0));
-    if from_start - bar.from_start >= of_change - bar.of_change {
-        (from_start, bar.from_start)
-    } else {
-        (of_change, bar.of_change)
-    }
+    let of_change = weakest(&|broken| broken.of_change.log_e());
+    bar.nearer(from_start, of_change)
 }

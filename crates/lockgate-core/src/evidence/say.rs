@@ -1,225 +1,204 @@
-//! Says where a check stands: the verdict with every number, and the sentence that people read first.
+//! Says where a check stands: the verdict with every number.
+//!
+//! The sentence that people read first is put together in [`words`].
 
+mod words;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
 use lockgate_stats::interval;
 
-use super::account::{Account, Judge};
-use super::proof::{Gathered, nearest};
+use super::account::Account;
+use super::judge::Judge;
+use super::proof::nearest;
 use super::tally::Tally;
-use crate::event::{Outcome, Role, Verdict};
-use crate::plan::{Blame, Rule};
-use crate::share::percent;
-use crate::signal::Measure;
+use crate::event::{AsOf, Missing, Outcome, Role, Verdict};
+use crate::plan::Rule;
+use crate::segment::Slice;
+use crate::sums::BucketStart;
+
+pub(crate) use self::words::in_words;
 
 /// Beyond this many further observations no number is told: nobody would wait for it.
 const MORE_MAX: f64 = 1e8;
+/// The rate at which observations come in is that of so long at the most.
+const RECENT_MS: i64 = 3_600_000;
+
+/// What all verdicts of one moment have in common.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Telling<'l> {
+    /// The whole plan's, for intervals.
+    pub(super) alpha: f64,
+    pub(super) bucket: Duration,
+    pub(super) last_closed: Option<BucketStart>,
+    /// Since when the present share is in force.
+    pub(super) since: Timestamp,
+    pub(super) slice: Option<&'l Slice>,
+}
+
+/// One arm's numbers as they are told.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Numbers {
+    n: u64,
+    total: f64,
+    estimate: Option<f64>,
+}
 
 impl Account {
     /// Where it stands.
-    pub(super) fn verdict(&self, alpha: f64) -> Verdict {
-        let (candidate, stable) = match &self.judge {
-            // What counts is the window's, not the whole rollout's.
-            Judge::Amount(window) => (Tally::Spent(window.candidate), Tally::Spent(window.stable)),
-            _ => (self.all.candidate.clone(), self.all.stable.clone()),
-        };
+    pub(super) fn verdict(&self, telling: &Telling<'_>) -> Verdict {
+        let outcome = self.outcome();
+        let (candidate, stable) = self.numbers();
         let (log_e_fail, log_e_fail_needed) = self.log_e_fail();
-        let outcome = match (self.failed, self.passed) {
+        let missing = self.missing(outcome, telling);
+        Verdict {
+            name: self.spec.name.clone(),
+            signal: self.spec.signal.clone(),
+            arm: self.spec.lane.arm(),
+            slice: telling.slice.cloned(),
+            role: self.spec.role,
+            outcome,
+            why: self.why(outcome, candidate, stable, missing),
+            n: candidate.n,
+            total: candidate.total,
+            estimate: candidate.estimate,
+            interval: self.interval(outcome, telling),
+            stable_n: stable.n,
+            stable_total: stable.total,
+            stable_estimate: stable.estimate,
+            limit: self.limit(stable.estimate),
+            log_e_pass: self.judge.log_e_pass(),
+            log_e_pass_needed: self.has_pass().then_some(self.spec.log_pass_needed),
+            log_e_fail,
+            log_e_fail_needed,
+            alpha: self.part.alpha,
+            missing,
+            crossed: self.literal.as_ref().and_then(|literal| literal.crossed),
+            as_of: telling.last_closed.map(|bucket| AsOf {
+                bucket,
+                width_ms: u64::try_from(telling.bucket.as_millis()).unwrap_or(u64::MAX),
+            }),
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        let never_happened = self.spec.role == Role::Gate && matches!(self.judge, Judge::Never { .. });
+        match (self.failed, self.passed || never_happened) {
             (Some(_), _) => Outcome::Fail,
             (None, true) => Outcome::Pass,
             (None, false) => Outcome::Inconclusive,
-        };
-        Verdict {
-            name: format!("{} {}", self.spec.signal, self.spec.rule),
-            signal: self.spec.signal.clone(),
-            arm: self.spec.lane.arm(),
-            role: self.spec.role,
-            outcome,
-            why: self.why(outcome, &candidate, &stable),
-            n: candidate.n(),
-            estimate: candidate.estimate(),
-            interval: match &candidate {
-                Tally::Count(count) if count.n > 0 => Some(interval::of_rate(*count, alpha)),
-                Tally::Scores(scores) if candidate.n() > 0 => Some(interval::of_mean(scores, alpha)),
-                _ => None,
-            },
-            stable_n: stable.n(),
-            stable_estimate: stable.estimate(),
-            limit: self.limit(&stable),
-            log_e_pass: self.pass().map_or(0.0, Gathered::log_e),
-            log_e_pass_needed: self.spec.log_pass_needed,
-            log_e_fail,
-            log_e_fail_needed,
+        }
+    }
+
+    /// What counts: for spending the window's, for rises what lies under the cap, else all since the rollout began.
+    fn numbers(&self) -> (Numbers, Numbers) {
+        match &self.judge {
+            Judge::Spend(spend) => spend.spending().map_or_else(Default::default, |spending| {
+                let told =
+                    |arm: super::spend::Arm| Numbers { n: arm.units, total: arm.total, estimate: arm.mean() };
+                (told(spending.candidate), told(spending.stable))
+            }),
+            Judge::Rise(rise) if rise.cap.is_some() => {
+                let told = |arm: &super::rise::Capped| Numbers {
+                    n: arm.n,
+                    total: arm.total(),
+                    estimate: arm.estimate(),
+                };
+                (told(&rise.candidate), told(&rise.stable))
+            }
+            _ => {
+                let told = |arm: &Tally| Numbers { n: arm.n(), total: arm.total(), estimate: arm.estimate() };
+                (told(&self.all.candidate), told(&self.all.stable))
+            }
+        }
+    }
+
+    /// For slices only once something is broken: there are many, and nobody looks at those that are well.
+    fn interval(&self, outcome: Outcome, telling: &Telling<'_>) -> Option<(f64, f64)> {
+        if telling.slice.is_some() && outcome != Outcome::Fail {
+            return None;
+        }
+        match &self.all.candidate {
+            Tally::Count(count) if count.n > 0 => Some(interval::of_rate(*count, telling.alpha)),
+            Tally::Scores(scores) if self.all.candidate.n() > 0 => {
+                Some(interval::of_mean(scores, telling.alpha))
+            }
+            _ => None,
         }
     }
 
     /// The evidence that the rule is broken, and what it must reach.
-    fn log_e_fail(&self) -> (f64, f64) {
-        let bar = &self.spec.fail_bar;
-        match &self.judge {
+    fn log_e_fail(&self) -> (f64, Option<f64>) {
+        let bar = &self.part.bar;
+        let (log_e, needed) = match &self.judge {
             Judge::Rate { fail, blame: Some(blame), .. } => nearest(&[fail, &blame.fail], bar),
-            Judge::Rate { fail, .. }
-            | Judge::Ratio { fail, .. }
-            | Judge::Mean { fail, .. }
-            | Judge::Drop { fail, .. } => nearest(&[fail], bar),
-            Judge::Amount(_) | Judge::Nothing => (0.0, f64::MAX),
-        }
+            Judge::Ratio(relative, _) => nearest(&[&relative.fail], bar),
+            Judge::Rate { fail, .. } | Judge::Mean { fail, .. } | Judge::Drop { fail, .. } => {
+                nearest(&[fail], bar)
+            }
+            Judge::Rise(rise) => nearest(&[&rise.fail], bar),
+            Judge::Shift(shift) => {
+                let (from_start, of_change) = shift.log_e_fail();
+                bar.nearer(from_start, of_change)
+            }
+            Judge::Spend(_) | Judge::Never { .. } | Judge::Nothing { .. } => (0.0, f64::MAX),
+        };
+        (log_e, (needed < f64::MAX).then_some(needed))
     }
 
-    /// The evidence that the rule is kept.
-    fn pass(&self) -> Option<&Gathered> {
-        match &self.judge {
-            Judge::Rate { pass, .. }
-            | Judge::Ratio { pass, .. }
-            | Judge::Mean { pass, .. }
-            | Judge::Drop { pass, .. } => Some(pass),
-            Judge::Amount(_) | Judge::Nothing => None,
-        }
+    /// Whether it can pass by evidence.
+    fn has_pass(&self) -> bool {
+        let is_hard = matches!(self.judge, Judge::Never { .. } | Judge::Nothing { .. } | Judge::Spend(_));
+        self.recent.is_some() && !is_hard
     }
 
     /// The limit in the unit of the estimate. Where it hangs on stable and stable has no data, the one that excludes nothing.
-    fn limit(&self, stable: &Tally) -> f64 {
+    fn limit(&self, stable: Option<f64>) -> Option<f64> {
         match self.spec.rule {
-            Rule::RateUnder { limit, .. } | Rule::MeanOver { limit } => limit,
-            Rule::SlowUnder { part, .. } => part,
-            Rule::RatioUnder { pass, .. } => stable.estimate().map_or(1.0, |rate| (rate * pass).min(1.0)),
-            Rule::DropUnder { pass, .. } => stable.estimate().map_or(0.0, |mean| mean * (1.0 - pass)),
-            Rule::AmountUnder { times } => stable.estimate().map_or(f64::MAX, |mean| mean * times),
+            Rule::RateUnder { limit, .. } | Rule::MeanOver { limit } => Some(limit),
+            Rule::SlowUnder { part, .. } => Some(part),
+            Rule::RatioUnder { pass, .. } => stable.map(|rate| (rate * pass).min(1.0)),
+            Rule::DropUnder { pass, .. } => stable.map(|mean| mean * (1.0 - pass)),
+            Rule::RiseUnder { pass, .. } => stable.map(|mean| mean * (1.0 + pass)),
+            Rule::SpendUnder { times } => stable.map(|mean| mean * times),
+            Rule::Never => Some(0.0),
+            Rule::ShiftUnder { .. } => None,
         }
     }
 
-    fn why(&self, outcome: Outcome, candidate: &Tally, stable: &Tally) -> String {
-        let seen = self.seen(candidate);
-        match (&self.judge, outcome) {
-            (Judge::Nothing, _) => {
-                format!("`{}` is not counted in a way that this rule can judge", self.spec.signal)
-            }
-            (Judge::Amount(window), outcome) => amount_why(window.allowed(), outcome, candidate, stable),
-            (_, Outcome::Fail) => format!("shown to be {}: {seen}", self.broken(stable)),
-            (_, Outcome::Pass) => format!("shown to be {}: {seen}", self.kept(stable)),
-            (_, Outcome::Inconclusive) => self.not_yet(&seen, candidate, stable),
+    /// How many further observations of the same kind would let it pass, and how long they take.
+    fn missing(&self, outcome: Outcome, telling: &Telling<'_>) -> Option<Missing> {
+        if outcome != Outcome::Inconclusive || self.recent.is_none() {
+            return None;
         }
+        let multiple = self.judge.multiple_to_pass(self.spec.log_pass_needed)?;
+        let n = self.numbers().0.n as f64;
+        let more = (n * (multiple - 1.0)).ceil().max(1.0);
+        if more.is_nan() || more >= MORE_MAX {
+            return None;
+        }
+        let observations = two_digits(more);
+        let seconds = self.per_second(telling).map(|rate| two_digits((observations as f64 / rate).ceil()));
+        Some(Missing { observations, seconds })
     }
 
-    fn not_yet(&self, seen: &str, candidate: &Tally, stable: &Tally) -> String {
-        if candidate.n() == 0 {
-            return "no data yet".into();
-        }
-        if self.is_relative() && stable.n() == 0 {
-            return format!("no data of stable's to compare with yet: {seen}");
-        }
-        if let Judge::Rate { fail, blame: Some(blame), .. } = &self.judge
-            && fail.is_shown(&self.spec.fail_bar)
-        {
-            let ratio = blame_ratio(&self.spec.rule);
-            let stable = stable.estimate().map_or_else(|| "unknown".into(), short_percent);
-            return match blame.fail.is_likely() {
-                true => format!(
-                    "over the limit, but not yet shown to be over {ratio} x stable's: {seen}, stable {stable}"
-                ),
-                false => format!("over the limit, but stable is as bad: {seen}, stable {stable}"),
-            };
-        }
-        if self.spec.role == Role::Trigger {
-            return format!("quiet: {seen}");
-        }
-        match self.more() {
-            Some(more) => format!("not enough evidence: {seen}; about {more} more at this rate"),
-            None => format!("not enough evidence: {seen}; more of the same would not show it"),
-        }
+    /// How many observations come in per second: over the last hour, or since the present share is in force.
+    fn per_second(&self, telling: &Telling<'_>) -> Option<f64> {
+        let width_ms = telling.bucket.as_millis() as i64;
+        let ends = telling.last_closed?.0.saturating_add(width_ms);
+        let begins = telling.since.as_millisecond().max(ends.saturating_sub(RECENT_MS));
+        let recent: u128 = (self.recent.as_ref()?.pieces())
+            .filter(|(at, _)| at.saturating_add(width_ms) > begins)
+            .map(|(_, [n])| *n)
+            .sum();
+        let seconds = (ends - begins) as f64 / 1000.0;
+        (recent > 0 && seconds > 0.0).then(|| recent as f64 / seconds)
     }
-
-    /// How many further observations of the same kind would let it pass.
-    fn more(&self) -> Option<u64> {
-        let multiple = self.pass()?.multiple_to(self.spec.log_pass_needed)?;
-        let more = (self.all.candidate.n() as f64 * (multiple - 1.0)).ceil().max(1.0);
-        (more < MORE_MAX).then(|| two_digits(more))
-    }
-
-    fn is_relative(&self) -> bool {
-        matches!(self.judge, Judge::Ratio { .. } | Judge::Drop { .. })
-    }
-
-    /// What was counted, in the words of its kind.
-    fn seen(&self, candidate: &Tally) -> String {
-        match candidate {
-            Tally::Count(count) if self.spec.signal.measure() == Measure::Durations => {
-                format!("{} of {} slower", count.hits, count.n)
-            }
-            Tally::Count(count) => format!("{} of {}", count.hits, count.n),
-            Tally::Scores(_) => {
-                let mean = candidate.estimate().unwrap_or_default();
-                format!("mean {mean:.3} of {}", candidate.n())
-            }
-            Tally::Spent(spent) => format!("{} in {} calls", spent.total, spent.calls),
-        }
-    }
-
-    fn kept(&self, stable: &Tally) -> String {
-        let stable_says = stable.estimate().map(short_percent).unwrap_or_default();
-        match self.spec.rule {
-            Rule::RateUnder { limit, .. } => format!("under {}", percent(limit)),
-            Rule::SlowUnder { limit, part, .. } => {
-                format!("within {limit:?} but for less than {}", percent(part))
-            }
-            Rule::RatioUnder { pass, .. } => format!("under {pass} x stable's {stable_says}"),
-            Rule::MeanOver { limit } => format!("over {}", percent(limit)),
-            Rule::DropUnder { pass, .. } => {
-                format!("less than {} under stable's {stable_says}", percent(pass))
-            }
-            Rule::AmountUnder { times } => format!("under {times} x stable's"),
-        }
-    }
-
-    fn broken(&self, stable: &Tally) -> String {
-        let stable_says = stable.estimate().map(short_percent).unwrap_or_default();
-        let and_stable = match &self.judge {
-            Judge::Rate { blame: Some(_), .. } => {
-                format!(" and over {} x stable's {stable_says}", blame_ratio(&self.spec.rule))
-            }
-            _ => String::new(),
-        };
-        match self.spec.rule {
-            Rule::RateUnder { limit, .. } => format!("over {}{and_stable}", percent(limit)),
-            Rule::SlowUnder { limit, part, .. } => {
-                format!("slower than {limit:?} in more than {}{and_stable}", percent(part))
-            }
-            Rule::RatioUnder { fail, .. } => format!("over {fail} x stable's {stable_says}"),
-            Rule::MeanOver { limit } => format!("under {}", percent(limit)),
-            Rule::DropUnder { fail, .. } => {
-                format!("more than {} under stable's {stable_says}", percent(fail))
-            }
-            Rule::AmountUnder { times } => format!("over {times} x stable's"),
-        }
-    }
-}
-
-fn amount_why(allowed: Option<f64>, outcome: Outcome, candidate: &Tally, stable: &Tally) -> String {
-    let (Some(mean), Some(allowed)) = (candidate.estimate(), allowed) else {
-        return "no data yet".into();
-    };
-    let stable = stable.estimate().unwrap_or_default();
-    let word = if outcome == Outcome::Fail { "over" } else { "quiet:" };
-    format!("{word} {allowed:.0} per call: {mean:.0} in {} calls, stable {stable:.0}", candidate.n())
-}
-
-fn blame_ratio(rule: &Rule) -> f64 {
-    match rule {
-        Rule::RateUnder { blame: Blame::OverStable { ratio }, .. }
-        | Rule::SlowUnder { blame: Blame::OverStable { ratio }, .. } => *ratio,
-        _ => 1.0,
-    }
-}
-
-/// A percentage with three digits that matter.
-fn short_percent(fraction: f64) -> String {
-    if fraction <= 0.0 || !fraction.is_finite() {
-        return percent(0.0);
-    }
-    let scale = 10f64.powi(2 - fraction.log10().floor() as i32);
-    percent((fraction * scale).round() / scale)
 }
 
 /// An estimate rounded to two digits, which is all that it is worth.
 fn two_digits(x: f64) -> u64 {
-    let scale = 10f64.powi((x.log10().floor() as i32 - 1).max(0));
+    let scale = 10f64.powi((x.max(1.0).log10().floor() as i32 - 1).max(0));
     ((x / scale).round() * scale) as u64
 }

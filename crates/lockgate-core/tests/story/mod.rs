@@ -37,6 +37,8 @@ pub fn start(candidate: &str, number: u128, confine: Confine) -> Command {
         owner: Some("support-platform".into()),
         confine,
         again: true,
+        undecidable: Vec::new(),
+        drill: None,
         rollout: RolloutId(Uuid::from_u128(number)),
         salt: Salt::from_random(number),
     }

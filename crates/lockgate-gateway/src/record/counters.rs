@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use lockgate_core::duration_levels::{self, Level};
 use lockgate_core::signal::Signal;
-use lockgate_core::sums::{BucketStart, SCORE_STEPS, Sum};
+use lockgate_core::sums::{BucketStart, Sum};
+use lockgate_core::{duration_levels, size_levels};
 
 use crate::record::{Row, Subject};
 
@@ -13,20 +13,35 @@ use crate::record::{Row, Subject};
 pub(crate) enum Observed {
     /// A call was given to the version.
     Assigned,
+    /// A caller was seen for the first time since the present share is in force.
+    Visited,
+    /// A session began.
+    SessionBegan,
+    /// A session ended, having cost this level of nano-dollars.
+    SessionCost(size_levels::Level),
     /// A call came to an end that says something about the version.
     Finished {
         error: bool,
         timeout: bool,
         fallback: bool,
+        degraded: bool,
+    },
+    /// A chat was answered.
+    Answered {
+        refused: bool,
     },
     /// The target refused the call as the caller's own mistake.
     Rejected,
     /// The client left first.
     Cancelled,
-    Latency(Level),
-    FirstToken(Level),
-    TokensIn(u64),
-    TokensOut(u64),
+    Latency(duration_levels::Level),
+    FirstToken(duration_levels::Level),
+    /// What the provider says that the call used, in tokens.
+    Used {
+        read: u64,
+        written: u64,
+        hit_cache: bool,
+    },
     CostNanoUsd(u64),
     /// In hundredths.
     Agreement(u16),
@@ -39,24 +54,37 @@ pub(crate) enum Observed {
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     assigned: u64,
+    visitors: u64,
+    sessions: u64,
     finished: u64,
     errors: u64,
     timeouts: u64,
     fallbacks: u64,
+    degraded: u64,
+    refusal: Rate,
+    cache_hit: Rate,
     rejected: u64,
     cancelled: u64,
     latency: Levels,
     first_token: Levels,
     tokens_in: Amount,
     tokens_out: Amount,
+    tokens: Amount,
     cost: Amount,
+    input_length: Levels,
+    output_length: Levels,
+    session_cost: Levels,
     agreement: Levels,
     coverage: Rate,
 }
 
-/// Counts per level, dense; made at the first observation.
+/// Levels whose cells are made at once: few enough that a short ladder stays short, enough that a table is made anew a handful
+/// of times and not with every longer answer.
+const LEVELS_STEP: usize = 256;
+
+/// Counts per level, dense, as far up as anything was counted.
 #[derive(Debug, Default)]
-struct Levels(Box<[u32]>);
+struct Levels(Vec<u32>);
 
 #[derive(Debug, Default)]
 struct Amount {
@@ -75,68 +103,97 @@ impl Counters {
     pub(super) fn add(&mut self, observed: Observed) {
         match observed {
             Observed::Assigned => self.assigned += 1,
-            Observed::Finished { error, timeout, fallback } => {
+            Observed::Visited => self.visitors += 1,
+            Observed::SessionBegan => self.sessions += 1,
+            Observed::SessionCost(level) => self.session_cost.add(level),
+            Observed::Finished { error, timeout, fallback, degraded } => {
                 self.finished += 1;
                 self.errors += u64::from(error);
                 self.timeouts += u64::from(timeout);
                 self.fallbacks += u64::from(fallback);
+                self.degraded += u64::from(degraded);
             }
+            Observed::Answered { refused } => self.refusal.add(refused),
             Observed::Rejected => self.rejected += 1,
             Observed::Cancelled => self.cancelled += 1,
-            Observed::Latency(level) => self.latency.add(level, duration_levels::count()),
-            Observed::FirstToken(level) => self.first_token.add(level, duration_levels::count()),
-            Observed::TokensIn(tokens) => self.tokens_in.add(tokens),
-            Observed::TokensOut(tokens) => self.tokens_out.add(tokens),
-            Observed::CostNanoUsd(nano_usd) => self.cost.add(nano_usd),
-            Observed::Agreement(step) => self.agreement.add(step, usize::from(SCORE_STEPS) + 1),
-            Observed::Coverage { compared } => {
-                self.coverage.n += 1;
-                self.coverage.hits += u64::from(compared);
+            Observed::Latency(level) => self.latency.add(level),
+            Observed::FirstToken(level) => self.first_token.add(level),
+            Observed::Used { read, written, hit_cache } => {
+                self.tokens_in.add(read);
+                self.tokens_out.add(written);
+                self.tokens.add(read.saturating_add(written));
+                self.input_length.add(size_levels::level(read));
+                self.output_length.add(size_levels::level(written));
+                self.cache_hit.add(hit_cache);
             }
+            Observed::CostNanoUsd(nano_usd) => self.cost.add(nano_usd),
+            Observed::Agreement(step) => self.agreement.add(step),
+            Observed::Coverage { compared } => self.coverage.add(compared),
         }
     }
 
-    /// Every signal with an observation, as rows.
-    pub(super) fn write(&self, subject: &Subject, start: BucketStart, mut put: impl FnMut(Row)) {
+    /// Hands over every signal with an observation, as rows, and begins again from nothing.
+    pub(super) fn drain(&mut self, subject: &Subject, start: BucketStart, mut put: impl FnMut(Row)) {
         let rate = |n, hits| (n > 0).then_some(Sum::Rate { n, hits });
-        let assigned = Amount { n: self.assigned, total: self.assigned, squares: self.assigned.into() };
+        let count = |n: u64| (n > 0).then(|| Sum::Amount { n, total: n, squares: n.into() });
         let sums = [
-            (Signal::Assigned, assigned.sum()),
+            (Signal::Assigned, count(self.assigned)),
+            (Signal::Visitors, count(self.visitors)),
+            (Signal::Sessions, count(self.sessions)),
             (Signal::Error, rate(self.finished, self.errors)),
             (Signal::Timeout, rate(self.finished, self.timeouts)),
             (Signal::Fallback, rate(self.finished, self.fallbacks)),
+            (Signal::Degraded, rate(self.finished, self.degraded)),
+            (Signal::Refusal, self.refusal.sum()),
+            (Signal::CacheHit, self.cache_hit.sum()),
             (Signal::Rejected, rate(self.finished + self.rejected, self.rejected)),
             (Signal::Cancelled, rate(self.finished + self.cancelled, self.cancelled)),
-            (Signal::Latency, self.latency.sum()),
-            (Signal::FirstToken, self.first_token.sum()),
+            (Signal::Latency, self.latency.drain()),
+            (Signal::FirstToken, self.first_token.drain()),
             (Signal::TokensIn, self.tokens_in.sum()),
             (Signal::TokensOut, self.tokens_out.sum()),
+            (Signal::Tokens, self.tokens.sum()),
             (Signal::Cost, self.cost.sum()),
-            (Signal::Agreement, self.agreement.sum()),
-            (Signal::Coverage, rate(self.coverage.n, self.coverage.hits)),
+            (Signal::InputLength, self.input_length.drain()),
+            (Signal::OutputLength, self.output_length.drain()),
+            (Signal::SessionCost, self.session_cost.drain()),
+            (Signal::Agreement, self.agreement.drain()),
+            (Signal::Coverage, self.coverage.sum()),
         ];
         for (signal, sum) in sums {
             if let Some(sum) = sum {
                 put((start, subject.key(signal), sum));
             }
         }
+        // The tables keep their room: the next call counts in them.
+        *self = Self {
+            latency: std::mem::take(&mut self.latency),
+            first_token: std::mem::take(&mut self.first_token),
+            input_length: std::mem::take(&mut self.input_length),
+            output_length: std::mem::take(&mut self.output_length),
+            session_cost: std::mem::take(&mut self.session_cost),
+            agreement: std::mem::take(&mut self.agreement),
+            ..Self::default()
+        };
     }
 }
 
 impl Levels {
-    fn add(&mut self, level: u16, count: usize) {
-        if self.0.is_empty() {
-            self.0 = vec![0; count].into();
+    fn add(&mut self, level: u16) {
+        let at = usize::from(level);
+        if at >= self.0.len() {
+            self.0.resize((at / LEVELS_STEP + 1) * LEVELS_STEP, 0);
         }
-        if let Some(cell) = self.0.get_mut(usize::from(level)) {
+        if let Some(cell) = self.0.get_mut(at) {
             *cell = cell.saturating_add(1);
         }
     }
 
-    fn sum(&self) -> Option<Sum> {
-        let counts = self.0.iter().enumerate().filter(|(_, count)| **count > 0);
-        let levels: BTreeMap<u16, u64> =
-            counts.map(|(level, count)| (level as u16, u64::from(*count))).collect();
+    fn drain(&mut self) -> Option<Sum> {
+        let mut levels = BTreeMap::new();
+        for (level, count) in self.0.iter_mut().enumerate().filter(|(_, count)| **count > 0) {
+            levels.insert(level as u16, u64::from(std::mem::take(count)));
+        }
         (!levels.is_empty()).then_some(Sum::Levels(levels))
     }
 }
@@ -151,5 +208,17 @@ impl Amount {
     fn sum(&self) -> Option<Sum> {
         let Self { n, total, squares } = *self;
         (n > 0).then_some(Sum::Amount { n, total, squares })
+    }
+}
+
+impl Rate {
+    fn add(&mut self, hit: bool) {
+        self.n += 1;
+        self.hits += u64::from(hit);
+    }
+
+    fn sum(&self) -> Option<Sum> {
+        let Self { n, hits } = *self;
+        (n > 0).then_some(Sum::Rate { n, hits })
     }
 }

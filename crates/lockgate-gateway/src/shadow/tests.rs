@@ -56,7 +56,7 @@ fn waiting(stable: AnswerSummary) -> Waiting {
     Waiting {
         planned: Box::new(planned),
         deadline: Instant::now() + Duration::from_secs(60),
-        slot: Recorder::default().slot(subject),
+        slot: Recorder::default().slot(&subject),
     }
 }
 

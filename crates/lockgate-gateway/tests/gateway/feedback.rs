@@ -95,6 +95,33 @@ async fn a_sessions_feedback_is_about_its_latest_call() {
 }
 
 #[tokio::test]
+async fn what_others_checked_is_taken_as_yes_or_no() {
+    let world = world().await;
+    let checked = [
+        ("invalid", Signal::Invalid),
+        ("injection", Signal::Injection),
+        ("filtered", Signal::Filtered),
+        ("pii_leak", Signal::PiiLeak),
+        ("incident", Signal::Incident),
+    ];
+    for (name, signal) in checked.clone() {
+        for value in [json!(true), json!(0)] {
+            let id = called(&world, "s").await;
+            let got = tell(&world, json!({"request_id": id, "name": name, "value": value})).await;
+            assert_eq!(got.json()["status"], "counted", "{:?}", got.body);
+        }
+        assert_eq!(world.rate("v2", Arm::Candidate, signal).await, (1, 2), "{name}");
+        let id = called(&world, "s").await;
+        let got = tell(&world, json!({"request_id": id, "name": name, "value": "yes"})).await;
+        assert_eq!(got.status, 400, "{name}");
+    }
+    let id = called(&world, "s").await;
+    let (problem, _) = tell(&world, json!({"request_id": id, "name": "mood", "value": 1})).await.error();
+    assert!(checked.iter().all(|(name, _)| problem.contains(&format!("`{name}`"))), "{problem}");
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn scores_are_scaled_from_the_range_they_are_told_in() {
     let world = world().await;
     let id = called(&world, "s").await;

@@ -167,6 +167,25 @@ impl World {
         }
     }
 
+    /// Waits until a sum reads so.
+    pub async fn until_sum(&self, version: &str, arm: Arm, signal: Signal, expected: Option<Sum>) {
+        let reached = async {
+            while self.sum(version, arm, signal.clone()).await != expected {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, reached).await.is_err() {
+            panic!("{signal} of {version} stays {:?}", self.sum(version, arm, signal.clone()).await);
+        }
+    }
+
+    /// Puts another table in force.
+    pub fn publish(&self, change: impl FnOnce(&mut Table)) {
+        let mut table = Table::new(Arc::clone(&self.config), &HashMap::new());
+        change(&mut table);
+        self.live.publish(table);
+    }
+
     pub async fn stop(self) {
         self.stop.send_replace(true);
         within(self.serving).await.unwrap().unwrap();
@@ -291,6 +310,7 @@ pub fn config_of(features: Vec<Feature>) -> Config {
             bucket: Duration::from_secs(10),
             flush: Duration::from_secs(3600),
             watermark: Duration::from_secs(30),
+            session_idle: Duration::from_secs(600),
             retention: Duration::from_secs(30 * 86_400),
         },
     }
@@ -303,7 +323,10 @@ pub fn trial(table: &mut Table, candidate: &str, how: impl FnOnce(Salt) -> Mode)
     route.trial = Some(Trial {
         rollout: RolloutId(uuid::Uuid::now_v7()),
         candidate: version_ref(candidate),
+        since: jiff::Timestamp::UNIX_EPOCH,
         confine: Confine::everyone(),
+        withdrawn: Vec::new(),
+        drill: None,
         mode: how(Salt::from_random(7)),
     });
 }

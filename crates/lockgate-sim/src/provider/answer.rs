@@ -1,7 +1,7 @@
 //! What an invented model says, in OpenAI's format: whole, streamed, as a tool call, as an error.
 //!
 //! Written with format strings instead of a serialiser: at thousands of answers a second the provider shares two cores with
-//! the gateway that is being tried. Whether an answer is a poor one shows only in its closing words, which is what users
+//! the gateway that is being tried. Whether an answer is a poor one, or none, shows only in its words, which is what users
 //! ([`crate::users`]) judge by.
 
 use std::borrow::Cow;
@@ -23,6 +23,9 @@ use super::behaviour::Draw;
 pub const GOOD_CLOSING: &str = "Is there anything else I can do for you?";
 /// How an answer ends that users do not like.
 pub const POOR_CLOSING: &str = "Please search our help pages.";
+
+/// What is said by a model that declines.
+pub const REFUSAL: &str = "I am not able to help with that request.";
 
 /// What the canonical answers say; the prompt decides which.
 const CANONICAL: [&str; 8] = [
@@ -105,11 +108,12 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// About four bytes of a request make a token.
+    /// About four bytes of a request make a token. Half of them are what other requests begin with too.
     fn usage(&self, draw: &Draw) -> String {
         let (read, wrote) = (self.body_bytes as u64 / 4, draw.tokens);
+        let cached = if draw.hits_cache { read / 2 } else { 0 };
         format!(
-            r#"{{"prompt_tokens":{read},"completion_tokens":{wrote},"total_tokens":{},"prompt_tokens_details":{{"cached_tokens":0}}}}"#,
+            r#"{{"prompt_tokens":{read},"completion_tokens":{wrote},"total_tokens":{},"prompt_tokens_details":{{"cached_tokens":{cached}}}}}"#,
             read + wrote
         )
     }
@@ -129,21 +133,22 @@ pub(super) fn whole(asked: &Asked<'_>, draw: &Draw, written: &Written) -> Respon
     let (message, finish) = match asked.tool(draw) {
         Some(tool) => (
             format!(
-                r#""content":null,"tool_calls":[{{"id":"call_{:x}","type":"function","function":{{"name":{},"arguments":"{{}}"}}}}]"#,
+                r#""content":null,"tool_calls":[{{"id":"call_{:x}","type":"function","function":{{"name":{},"arguments":"{{}}"}}}}],"refusal":null"#,
                 written.serial,
                 quoted(tool)
             ),
             "tool_calls",
         ),
+        None if draw.refuses => (format!(r#""content":null,"refusal":"{REFUSAL}""#), "stop"),
         None => {
             let [says, closing] = text(draw);
-            (format!(r#""content":"{says} {closing}""#), "stop")
+            (format!(r#""content":"{says} {closing}","refusal":null"#), "stop")
         }
     };
     let body = format!(
         concat!(
             r#"{{"id":"chatcmpl-{:012x}","object":"chat.completion","created":{},"model":{},"choices":[{{"index":0,"#,
-            r#""message":{{"role":"assistant",{},"refusal":null}},"logprobs":null,"finish_reason":"{}"}}],"#,
+            r#""message":{{"role":"assistant",{}}},"logprobs":null,"finish_reason":"{}"}}],"#,
             r#""usage":{},"system_fingerprint":"fp_invented"}}"#
         ),
         written.serial,
@@ -179,6 +184,9 @@ pub(super) fn streamed(asked: &Asked<'_>, draw: &Draw, written: &Written) -> Res
         );
         frames.push_back(chunk(&call, "null"));
         frames.push_back(chunk("", r#""tool_calls""#));
+    } else if draw.refuses {
+        frames.push_back(chunk(&format!(r#""refusal":"{REFUSAL}""#), "null"));
+        frames.push_back(chunk("", r#""stop""#));
     } else {
         let [says, closing] = text(draw);
         frames.push_back(chunk(&format!(r#""content":"{says}""#), "null"));
@@ -196,8 +204,8 @@ pub(super) fn streamed(asked: &Asked<'_>, draw: &Draw, written: &Written) -> Res
 }
 
 pub(super) fn agent(draw: &Draw) -> Response<AnswerBody> {
-    let [says, closing] = text(draw);
-    json(StatusCode::OK, format!(r#"{{"answer":"{says} {closing}"}}"#))
+    let [says, closing] = if draw.refuses { [REFUSAL, ""] } else { text(draw) };
+    json(StatusCode::OK, format!(r#"{{"answer":"{}"}}"#, format!("{says} {closing}").trim_end()))
 }
 
 pub(super) fn models(names: &[&str]) -> Response<AnswerBody> {

@@ -13,6 +13,7 @@ const LATENCY_MAX: Duration = Duration::from_secs(60);
 /// Purposes of lots, any two different numbers.
 const LOT_POOR: u64 = 1;
 const LOT_TOOL: u64 = 2;
+const LOT_REFUSAL: u64 = 3;
 /// The part of the calls with tools that are answered by a tool call. Low, because a copy without tools can never agree with
 /// a tool call, and agreement is to be about the answers.
 const TOOL_CALL_PART: f64 = 0.08;
@@ -28,6 +29,8 @@ pub struct Behaviour {
     pub tokens_median: f64,
     /// The part of the prompts to which it says something else than other models do.
     pub deviation: f64,
+    /// The part of the calls of which some of the input is read from a cache, at a lower price.
+    pub cache_hit_rate: f64,
     /// What goes wrong with any call.
     pub faults: Faults,
     /// What goes wrong beside that with calls that carry tools. Copies of calls carry none, so that a mirror does not see it.
@@ -45,6 +48,8 @@ pub struct Faults {
     pub slow_by: Duration,
     /// The part of the answers that users do not like.
     pub poor_rate: f64,
+    /// The part of the prompts that it declines to answer.
+    pub refusal_rate: f64,
 }
 
 /// What one answer will be like.
@@ -60,6 +65,10 @@ pub(crate) struct Draw {
     pub deviates: bool,
     /// Whether it calls a tool instead of answering.
     pub calls_tool: bool,
+    /// Whether it declines to answer.
+    pub refuses: bool,
+    /// Whether some of the input is read from a cache.
+    pub hits_cache: bool,
     /// Which of the canonical answers it gives.
     pub choice: u64,
     /// Tokens written.
@@ -73,12 +82,20 @@ impl Behaviour {
         latency_sigma: 0.4,
         tokens_median: 60.0,
         deviation: 0.02,
-        faults: Faults { error_rate: 0.000_1, slow_rate: 0.0, slow_by: Duration::ZERO, poor_rate: 0.01 },
+        cache_hit_rate: 0.3,
+        faults: Faults {
+            error_rate: 0.000_1,
+            slow_rate: 0.0,
+            slow_by: Duration::ZERO,
+            poor_rate: 0.01,
+            refusal_rate: 0.002,
+        },
         faults_with_tools: Faults {
             error_rate: 0.0,
             slow_rate: 0.0,
             slow_by: Duration::ZERO,
             poor_rate: 0.0,
+            refusal_rate: 0.0,
         },
     };
 
@@ -98,6 +115,8 @@ impl Behaviour {
             calls_tool: has_tools && lot(prompt, LOT_TOOL) < TOOL_CALL_PART,
             choice: digest(prompt),
             tokens: (random.log_normal(self.tokens_median, 0.3) as u64).max(1),
+            refuses: lot(prompt, LOT_REFUSAL) < self.faults.refusal_rate || random.chance(more.refusal_rate),
+            hits_cache: random.chance(self.cache_hit_rate),
         }
     }
 }

@@ -28,7 +28,7 @@ async fn ask(provider: &Provider, path: &str, shadow: bool, body: &str) -> Told 
 }
 
 fn quick() -> Behaviour {
-    let faults = Faults { error_rate: 0.0, poor_rate: 0.0, ..Faults::default() };
+    let faults = Faults::default();
     Behaviour { latency_median: Duration::from_millis(1), deviation: 0.0, faults, ..Behaviour::GOOD }
 }
 
@@ -93,6 +93,36 @@ async fn some_calls_with_tools_are_answered_by_a_tool_call_streamed_or_not() {
             u32::from(told.body.contains(r#""name":"look_up""#) && told.body.contains(r#""tool_calls""#));
     }
     assert!((1..30).contains(&tool_calls), "{tool_calls}");
+    provider.stop().await;
+}
+
+#[tokio::test]
+async fn a_model_that_declines_says_so_in_the_apis_own_way() {
+    let provider = Provider::start(Clock::System, 1).await.unwrap();
+    let faults = Faults { refusal_rate: 1.0, ..Faults::default() };
+    provider.set("m", Behaviour { faults, ..quick() });
+    let plain = ask(&provider, CHAT, false, r#"{"model":"m","messages":[]}"#).await;
+    let plain: serde_json::Value = serde_json::from_str(&plain.body).unwrap();
+    let message = &plain["choices"][0]["message"];
+    assert_eq!((message["refusal"].as_str(), message["content"].as_str()), (Some(answer::REFUSAL), None));
+    let streamed = ask(&provider, CHAT, false, r#"{"model":"m","stream":true,"messages":[]}"#).await;
+    assert!(streamed.body.contains(&format!(r#""delta":{{"refusal":"{}"}}"#, answer::REFUSAL)));
+    provider.stop().await;
+}
+
+#[tokio::test]
+async fn some_of_the_input_comes_from_a_cache_now_and_then() {
+    let provider = Provider::start(Clock::System, 1).await.unwrap();
+    provider.set("m", quick());
+    let mut hits = 0;
+    for _ in 0..60 {
+        let told = ask(&provider, CHAT, false, r#"{"model":"m","messages":[]}"#).await;
+        let json: serde_json::Value = serde_json::from_str(&told.body).unwrap();
+        let cached = json["usage"]["prompt_tokens_details"]["cached_tokens"].as_u64().unwrap();
+        assert!(cached < json["usage"]["prompt_tokens"].as_u64().unwrap());
+        hits += u32::from(cached > 0);
+    }
+    assert!((5..40).contains(&hits), "{hits}");
     provider.stop().await;
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::Crowd;
-use crate::provider::answer::POOR_CLOSING;
+use crate::provider::answer::{POOR_CLOSING, REFUSAL};
 use crate::random::Random;
 
 /// How long a person waits gladly.
@@ -42,6 +42,12 @@ const TOOLS: &str = concat!(
     r#""parameters":{"type":"object","properties":{"order":{"type":"integer"}}}}}]"#
 );
 const PREMIUM_PART: u64 = 10;
+/// Sessions that go on side by side: somebody asks again when so many others have asked in between.
+const SESSIONS_AT_ONCE: u64 = 64;
+/// Calls of a session.
+const CALLS_PER_SESSION: u64 = 3;
+/// The part of the calls that come from somebody who asks only once.
+const ASKS_ONCE: f64 = 0.25;
 
 /// How well people like an answer, by its closing words.
 struct Taste {
@@ -107,7 +113,7 @@ async fn visit(
 ) -> Option<()> {
     let mut random = Random::for_item(crowd.seed, number);
     let wants_stream = random.chance(crowd.habits.stream_part);
-    let request = request(crowd, wants_stream, &mut random)?;
+    let request = request(crowd, number, wants_stream, &mut random)?;
     let began = Instant::now();
     connection.ready().await.ok()?;
     let (head, body) = connection.send_request(request).await.ok()?.into_parts();
@@ -129,7 +135,8 @@ async fn visit(
     if random.chance(crowd.habits.rated_part)
         && let Some(id) = head.headers.get("x-lockgate-request-id").and_then(|id| id.to_str().ok())
     {
-        let taste = if text.contains(POOR_CLOSING) { DISLIKED } else { LIKED };
+        let is_disliked = text.contains(POOR_CLOSING) || text.contains(REFUSAL);
+        let taste = if is_disliked { DISLIKED } else { LIKED };
         let pieces = rate(id, &taste, &mut random);
         if pieces[0].ends_with("-1}") {
             counters.thumbs_down.fetch_add(1, Ordering::Relaxed);
@@ -143,8 +150,14 @@ async fn visit(
     Some(())
 }
 
-fn request(crowd: &Crowd, wants_stream: bool, random: &mut Random) -> Option<Request<Full<Bytes>>> {
-    let person = random.below(crowd.habits.people);
+fn request(
+    crowd: &Crowd,
+    number: u64,
+    wants_stream: bool,
+    random: &mut Random,
+) -> Option<Request<Full<Bytes>>> {
+    let session = session(number, random);
+    let person = Random::for_item(Random::seed_of(crowd.seed, "people"), session).below(crowd.habits.people);
     let question = QUESTIONS[random.below(QUESTIONS.len() as u64) as usize];
     let order = random.below(ORDERS);
     let stream = if wants_stream { r#","stream":true"# } else { "" };
@@ -158,10 +171,20 @@ fn request(crowd: &Crowd, wants_stream: bool, random: &mut Random) -> Option<Req
         .header(header::HOST, HeaderValue::from_static("lockgate"))
         .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
         .header("x-lockgate-user", format!("user-{person}"))
-        .header("x-lockgate-session", format!("session-{person}"))
+        .header("x-lockgate-session", format!("session-{session:x}"))
         .header("x-lockgate-segment", HeaderValue::from_static(segment))
         .body(Full::new(Bytes::from(body)))
         .ok()
+}
+
+/// The session that a call belongs to. Callers take turns, so that the calls of a session are spread over time.
+fn session(number: u64, random: &mut Random) -> u64 {
+    if random.chance(ASKS_ONCE) {
+        // Counted from the other end, where no longer session is.
+        return u64::MAX - number;
+    }
+    let round = number / (SESSIONS_AT_ONCE * CALLS_PER_SESSION);
+    round * SESSIONS_AT_ONCE + number % SESSIONS_AT_ONCE
 }
 
 /// What somebody says of an answer: a thumb always, points and the outcome sometimes.
@@ -177,4 +200,24 @@ fn rate(id: &str, taste: &Taste, random: &mut Random) -> Vec<String> {
         pieces.push(format!(r#"{{"request_id":"{id}","name":"task_success","value":{done}}}"#));
     }
     pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn most_sessions_have_several_calls_and_always_the_same_ones() {
+        let sessions = || (0..19_200).map(|number| session(number, &mut Random::for_item(5, number)));
+        assert!(sessions().eq(sessions()));
+        let mut calls: HashMap<u64, u32> = HashMap::new();
+        for session in sessions() {
+            *calls.entry(session).or_default() += 1;
+        }
+        assert_eq!(calls.values().max(), Some(&3));
+        let with_several = calls.values().filter(|calls| **calls > 1).count();
+        assert!((4_500..6_400).contains(&with_several), "{with_several}");
+    }
 }

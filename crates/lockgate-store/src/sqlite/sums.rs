@@ -6,9 +6,9 @@ use lockgate_core::name::FeatureName;
 use lockgate_core::sums::{BucketStart, BucketSums, Sum, SumKey};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::column::{arm, named, parsed, segment};
+use super::column::{arm, limit, named, parsed, segment};
 use crate::error::Fault;
-use crate::row::Writer;
+use crate::row::{Totals, Writer, Written};
 
 /// Joins a writer's counters with what is stored of it.
 pub fn put(conn: &Connection, writer: &Writer, sums: &[(BucketStart, SumKey, Sum)]) -> Result<(), Fault> {
@@ -39,35 +39,96 @@ pub fn bump(conn: &Connection, bucket: BucketStart, key: &SumKey, one: &Sum) -> 
     merge(conn, &place, |stored| stored.add(one), one)
 }
 
-/// A feature's sums per bucket in `from..to`, writers added.
+/// What was written of a feature per bucket in `from..to`, and by whom; of everybody, or of one writer.
 pub fn between(
     conn: &Connection,
     feature: &FeatureName,
     from: BucketStart,
     to: BucketStart,
-) -> Result<BTreeMap<BucketStart, BucketSums>, Fault> {
+    by: Option<i64>,
+) -> Result<BTreeMap<BucketStart, Written>, Fault> {
     let keys = keys_of(conn, feature)?;
+    let own = own_writer(conn)?;
     let mut select = conn.prepare_cached(
-        "SELECT bucket, key, sum FROM sums WHERE feature = ?1 AND bucket >= ?2 AND bucket < ?3
-         ORDER BY bucket, key",
+        "SELECT bucket, key, sum, writer FROM sums
+         WHERE feature = ?1 AND bucket >= ?2 AND bucket < ?3 AND (?4 IS NULL OR writer = ?4) ORDER BY bucket, key",
     )?;
-    let mut rows = select.query(params![feature.as_str(), from.0, to.0])?;
-    let mut buckets: BTreeMap<BucketStart, BucketSums> = BTreeMap::new();
+    let mut rows = select.query(params![feature.as_str(), from.0, to.0, by])?;
+    let mut buckets: BTreeMap<BucketStart, Written> = BTreeMap::new();
     while let Some(row) = rows.next()? {
-        let (bucket, id): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let (bucket, id, writer): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(3)?);
         let sum = read_sum(row, 2)?;
-        let key = keys
-            .get(&id)
-            .ok_or_else(|| Fault::row("sums", format_args!("bucket {bucket}"), "its key is missing"))?;
-        let sums = buckets.entry(BucketStart(bucket)).or_default();
-        match sums.get_mut(key) {
-            Some(stored) => stored.add(&sum),
-            None => {
-                sums.insert(key.clone(), sum);
-            }
+        let written = buckets.entry(BucketStart(bucket)).or_default();
+        add(&mut written.sums, key_of(&keys, bucket, id)?, sum);
+        if own != Some(writer) {
+            written.writers.insert(writer);
         }
     }
     Ok(buckets)
+}
+
+/// A feature's sums over some buckets, all added; only those of wanted keys.
+pub fn totals(
+    conn: &Connection,
+    feature: &FeatureName,
+    buckets: &[BucketStart],
+    wanted: impl Fn(&SumKey) -> bool,
+) -> Result<Totals, Fault> {
+    let keys = keys_of(conn, feature)?;
+    let mut select = conn.prepare_cached("SELECT key, sum FROM sums WHERE feature = ?1 AND bucket = ?2")?;
+    let mut totals = Totals::default();
+    for bucket in buckets {
+        let mut rows = select.query(params![feature.as_str(), bucket.0])?;
+        while let Some(row) = rows.next()? {
+            let key = key_of(&keys, bucket.0, row.get(0)?)?;
+            if !wanted(key) {
+                continue;
+            }
+            add(&mut totals.sums, key, read_sum(row, 1)?);
+            totals.first = Some(totals.first.map_or(*bucket, |first| first.min(*bucket)));
+            totals.last = Some(totals.last.map_or(*bucket, |last| last.max(*bucket)));
+        }
+    }
+    Ok(totals)
+}
+
+/// The oldest bucket that a feature has sums of.
+pub fn oldest(conn: &Connection, feature: &FeatureName) -> Result<Option<BucketStart>, Fault> {
+    let oldest: Option<i64> = conn
+        .prepare_cached("SELECT min(bucket) FROM sums WHERE feature = ?1")?
+        .query_row([feature.as_str()], |row| row.get(0))?;
+    Ok(oldest.map(BucketStart))
+}
+
+/// Gateways that have written since a bucket, the latest first.
+pub fn writers(conn: &Connection, since: BucketStart, most: usize) -> Result<Vec<i64>, Fault> {
+    let own = own_writer(conn)?.unwrap_or(0);
+    let mut select = conn.prepare_cached(
+        "SELECT id FROM writer WHERE latest >= ?1 AND id <> ?2 ORDER BY latest DESC, id LIMIT ?3",
+    )?;
+    let rows = select.query_map(params![since.0, own, limit(most)], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn add(sums: &mut BucketSums, key: &SumKey, sum: Sum) {
+    match sums.get_mut(key) {
+        Some(stored) => stored.add(&sum),
+        None => {
+            sums.insert(key.clone(), sum);
+        }
+    }
+}
+
+fn key_of(keys: &HashMap<i64, SumKey>, bucket: i64, id: i64) -> Result<&SumKey, Fault> {
+    keys.get(&id).ok_or_else(|| Fault::row("sums", format_args!("bucket {bucket}"), "its key is missing"))
+}
+
+/// The number of the writer that is this file itself, once it has counted feedback.
+fn own_writer(conn: &Connection) -> Result<Option<i64>, Fault> {
+    Ok(conn
+        .prepare_cached("SELECT id FROM writer WHERE replica = (SELECT name FROM instance)")?
+        .query_row([], |row| row.get(0))
+        .optional()?)
 }
 
 /// Where a sum stands.

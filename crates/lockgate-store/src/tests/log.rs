@@ -1,10 +1,12 @@
 //! The log: compare-and-swap, all or none, read back as written.
 
 use lockgate_core::event::{Cause, Event, Outcome, Role, Verdict};
+use lockgate_core::plan::{Mode, Slices};
 use lockgate_core::signal::{Arm, Signal};
 
 use super::invent::{Folder, entries, entry, rollout};
 use crate::row::{Hash, Head};
+use crate::sqlite::log;
 use crate::{AppendError, Retry, Store, StoreError};
 
 #[tokio::test]
@@ -107,11 +109,18 @@ async fn an_entry_that_could_not_be_read_back_is_refused_whole() {
         interval: None,
         stable_n: 0,
         stable_estimate: None,
-        limit: 0.01,
+        limit: Some(0.01),
         log_e_pass: f64::INFINITY,
-        log_e_pass_needed: 3.0,
+        log_e_pass_needed: Some(3.0),
         log_e_fail: 0.0,
-        log_e_fail_needed: 3.0,
+        log_e_fail_needed: Some(3.0),
+        alpha: 0.001,
+        as_of: None,
+        crossed: None,
+        missing: None,
+        slice: None,
+        total: 0.0,
+        stable_total: 0.0,
     };
     let mut unfit = entry(0);
     unfit.event =
@@ -139,3 +148,43 @@ async fn the_file_itself_refuses_to_change_an_entry_by_mistake() {
     }
     assert_eq!(store.verify().await.unwrap().broken, None);
 }
+
+/// What the log says stays said: these are entries as they were written before verdicts told totals, slices and budgets.
+#[tokio::test]
+async fn entries_of_an_earlier_form_are_still_read_and_verified() {
+    let store = Store::in_memory().await.unwrap();
+    let written = store.sqlite().write("write as it was written then", 2, |conn| {
+        Ok(log::append(conn, Head::EMPTY, &EARLIER.map(str::to_owned))?.is_ok())
+    });
+    assert!(written.await.unwrap());
+    let read = store.log_after(0, 10).await.unwrap();
+    let Event::RolloutStarted { plan, undecidable, drill, .. } = &read[0].entry.event else { panic!() };
+    assert_eq!((plan.slices, plan.triggers[0].mode), (Slices::default(), Mode::Evidence));
+    assert_eq!((undecidable.len(), *drill), (0, None));
+    let standing = read[1].entry.event.standing();
+    assert_eq!((standing[0].n, standing[0].alpha, standing[0].as_of), (1200, 0.0, None));
+    assert_eq!((standing[0].limit, standing[0].slice.is_some()), (Some(0.02), false));
+    assert_eq!(store.verify().await.unwrap().broken, None);
+}
+
+const EARLIER: [&str; 2] = [
+    concat!(
+        r#"{"ts":"2027-01-15T08:00:00Z","feature":"support-reply","author":"ada","event":"rollout_started","#,
+        r#""rollout":"00000000-0000-0000-0000-000000000001","#,
+        r#""stable":{"name":"v1","revision":"3bfc269594ef649228e9a74bab00f042"},"#,
+        r#""candidate":{"name":"v2","revision":"3bfc269594ef649228e9a74bab00f043"},"#,
+        r#""plan":{"name":"quick","phases":[{"name":"1 %","kind":{"canary":{"share":0.01}},"#,
+        r#""dwell":{"secs":60,"nanos":0},"deadline":{"secs":600,"nanos":0},"confine":[],"gates":[{"signal":"error","#,
+        r#""rule":{"rate_under":{"limit":0.05,"blame":"always"}},"need":"always","weight":1.0}]}],"#,
+        r#""triggers":[{"signal":"error","rule":{"rate_under":{"limit":0.2,"blame":"always"}},"#,
+        r#""over":{"secs":300,"nanos":0},"action":"roll_back","weight":1.0}],"alpha":0.01,"beta":0.05,"#,
+        r#""warm_for":{"secs":1209600,"nanos":0}},"owner":"ada","salt":"00000000000000000000000000000007","confine":[]}"#,
+    ),
+    concat!(
+        r#"{"ts":"2027-01-15T08:10:00Z","feature":"support-reply","author":"controller","event":"rollback_started","#,
+        r#""rollout":"00000000-0000-0000-0000-000000000001","cause":"trigger","why":"error < 2 %: shown to be over","#,
+        r#""standing":[{"name":"error < 2 %","signal":"error","arm":"candidate","role":"trigger","outcome":"fail","#,
+        r#""why":"shown to be over 2 %","n":1200,"estimate":0.04,"interval":[0.03,0.05],"stable_n":118000,"#,
+        r#""stable_estimate":0.001,"limit":0.02,"log_e_pass":0.0,"log_e_fail":11.2,"log_e_fail_needed":9.1}]}"#,
+    ),
+];

@@ -1,15 +1,15 @@
 //! Sums: resent, reordered and split among writers, they come to the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lockgate_core::name::DeclaredSignal;
 use lockgate_core::signal::Signal;
 use lockgate_core::sums::{BucketStart, BucketSums, Sum, SumKey};
 use proptest::prelude::*;
 
-use super::invent::{Folder, feature, key};
+use super::invent::{Folder, at as at_second, feature, key, request};
 use crate::Store;
-use crate::row::Writer;
+use crate::row::{FeedbackRow, Observed, Writer};
 
 const ALL: (BucketStart, BucketStart) = (BucketStart(i64::MIN), BucketStart(i64::MAX));
 
@@ -54,6 +54,57 @@ async fn a_range_takes_its_first_bucket_and_leaves_its_last() {
     store.put_sums(&writer("a", 1), rows).await.unwrap();
     let some = store.sums(&feature(), BucketStart(10), BucketStart(30)).await.unwrap();
     assert_eq!(some.into_keys().collect::<Vec<_>>(), [BucketStart(10), BucketStart(20)]);
+}
+
+#[tokio::test]
+async fn each_bucket_tells_which_gateways_wrote_it_and_feedback_is_nobodys() {
+    let store = Store::in_memory().await.unwrap();
+    let at = |bucket| vec![(BucketStart(bucket), key(Signal::Error), rate(1, 0))];
+    for (replica, incarnation, bucket) in [("a", 1, 0), ("b", 1, 0), ("a", 2, 10), ("b", 1, 10), ("a", 1, 0)]
+    {
+        store.put_sums(&writer(replica, incarnation), at(bucket)).await.unwrap();
+    }
+    let row = FeedbackRow {
+        idempotency_key: "k".into(),
+        ts: at_second(0),
+        request_id: request(1),
+        signal: Signal::ThumbsDown,
+        observed: Observed::Was(true),
+        value: "-1".into(),
+    };
+    store.put_feedback(row, BucketStart(20), key(Signal::ThumbsDown)).await.unwrap();
+    let written = store.written(&feature(), ALL.0, ALL.1).await.unwrap();
+    let writers: Vec<usize> = written.values().map(|written| written.writers.len()).collect();
+    assert_eq!(writers, [2, 2, 0]);
+    let all: BTreeSet<i64> = written.values().flat_map(|written| written.writers.iter().copied()).collect();
+    assert_eq!(all.len(), 3, "a restart is another writer");
+    assert_eq!(written[&BucketStart(0)].sums[&key(Signal::Error)], rate(2, 0));
+
+    let since = store.writers(BucketStart(5), 9).await.unwrap();
+    assert_eq!(since.len(), 2, "one of them has ended before, and feedback is nobody's");
+    assert_eq!(store.writers(BucketStart(5), 1).await.unwrap().len(), 1);
+    for writer in all {
+        let own = store.written_by(writer, &feature(), ALL.0, ALL.1).await.unwrap();
+        assert!(own.values().all(|own| own.sums[&key(Signal::Error)] == rate(1, 0)), "{own:?}");
+    }
+}
+
+#[tokio::test]
+async fn totals_are_of_the_named_buckets_and_wanted_keys_only() {
+    let store = Store::in_memory().await.unwrap();
+    let rows: Vec<_> = (0..10)
+        .flat_map(|i| {
+            [Signal::Error, Signal::Refusal].map(|signal| (BucketStart(i), key(signal), rate(10, 1)))
+        })
+        .collect();
+    store.put_sums(&writer("a", 1), rows.clone()).await.unwrap();
+    store.put_sums(&writer("b", 1), rows).await.unwrap();
+    let named = [-1, 3, 5, 99].map(BucketStart).to_vec();
+    let totals = store.totals(&feature(), named, |key| key.signal == Signal::Error).await.unwrap();
+    assert_eq!(totals.sums, BTreeMap::from([(key(Signal::Error), rate(40, 4))]));
+    assert_eq!((totals.first, totals.last), (Some(BucketStart(3)), Some(BucketStart(5))));
+    assert_eq!(store.oldest(&feature()).await.unwrap(), Some(BucketStart(0)));
+    assert_eq!(Store::in_memory().await.unwrap().oldest(&feature()).await.unwrap(), None);
 }
 
 #[tokio::test]

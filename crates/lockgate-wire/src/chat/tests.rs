@@ -58,6 +58,26 @@ fn content_is_what_a_user_or_a_program_would_notice() {
 }
 
 #[test]
+fn a_model_declines_by_the_refusal_or_by_the_filter_that_ended_it() {
+    let ended = |message: Value, reason: Value| {
+        let choice = json!({ "index": 0, "message": message, "finish_reason": reason });
+        read(&json!({ "choices": [choice] })).is_refusal()
+    };
+    for (said, reason, expected) in [
+        (json!({ "content": "hi", "refusal": null }), json!("stop"), Some(false)),
+        (json!({ "content": "hi", "refusal": "" }), json!("stop"), Some(false)),
+        (json!({ "content": null, "refusal": "I cannot." }), json!("stop"), Some(true)),
+        (json!({ "content": "As to th" }), json!("content_filter"), Some(true)),
+        (json!({ "content": null }), json!("content_filter"), Some(true)),
+        (json!({ "content": "" }), json!("length"), Some(false)),
+        (json!({}), json!(null), None),
+    ] {
+        assert_eq!(ended(said.clone(), reason), expected, "{said}");
+    }
+    assert_eq!(read_plain(b"<html>").is_refusal(), None);
+}
+
+#[test]
 fn a_value_of_another_type_is_read_as_absent() {
     let summary = read(&json!({
         "id": 7, "model": ["x"], "choices": [null, 3, { "index": "0", "message": { "content": { "a": 1 }, "tool_calls": "x" } }],

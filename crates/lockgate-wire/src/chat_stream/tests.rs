@@ -157,6 +157,28 @@ fn usage_is_the_last_that_was_told_wherever_it_stands() {
 }
 
 #[test]
+fn a_model_that_declines_in_a_stream_is_told_from_one_that_answers() {
+    let refusal = |text: &str| delta(&json!({ "refusal": text }));
+    for (chunks, expected) in [
+        (vec![delta(&json!({ "content": "a", "refusal": null })), end("stop")], Some(false)),
+        (
+            vec![delta(&json!({ "role": "assistant", "content": "", "refusal": "" })), end("stop")],
+            Some(false),
+        ),
+        (vec![refusal("I "), refusal("cannot."), end("stop")], Some(true)),
+        (vec![delta(&json!({ "content": "As to th" })), end("content_filter")], Some(true)),
+        (vec![delta(&json!({ "role": "assistant" }))], None),
+    ] {
+        let answer = read(&stream(&chunks)).answer;
+        assert_eq!(answer.is_refusal(), expected, "{chunks:?}");
+    }
+    // Also where nothing is kept of what was said.
+    let mut reader = StreamReader::new(0);
+    reader.push(stream(&[refusal("no")]).as_bytes());
+    assert_eq!(reader.answer().is_refusal(), Some(true));
+}
+
+#[test]
 fn an_error_in_the_stream_is_seen_at_once() {
     for (told, message) in [
         ("data: {\"error\":{\"message\":\"m\"}}\n\n", "m"),

@@ -45,6 +45,11 @@ pub async fn run(general: &General, command: &AuditCommand) -> Result<ExitCode, 
 
 /// Works while no server runs, and beside one that does.
 async fn verify_file(file: &Path) -> Result<Value, Complaint> {
+    Ok(json!(open(file).await?.verify().await?))
+}
+
+/// A store that is there already, to be read.
+pub(super) async fn open(file: &Path) -> Result<Store, Complaint> {
     // Opening makes a store that is missing, and an empty one verifies: better to say that it is not there.
     // Neither may a log that was cut off to nothing pass for a sound one.
     let is_empty = std::fs::metadata(file).is_ok_and(|metadata| metadata.len() == 0);
@@ -60,6 +65,5 @@ async fn verify_file(file: &Path) -> Result<Value, Complaint> {
             "name the file that `store: sqlite://FILE` names in the configuration",
         ));
     }
-    let store = Store::open(file).await?;
-    Ok(json!(store.verify().await?))
+    Ok(Store::open(file).await?)
 }

@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use lockgate_control::explain_stored;
 use lockgate_core::name::FeatureName;
 use serde_json::{Value, json};
 
-use super::{said, server, show};
+use super::{audit, said, server, show};
 use crate::cli::{General, RolloutCommand, StartArgs};
 use crate::complaint::Complaint;
 use crate::output;
@@ -32,13 +33,58 @@ pub async fn run(general: &General, command: &RolloutCommand) -> Result<ExitCode
             let answer = server(general)?.get("/api/v1/features").await?;
             Ok(show(general, &answer, rollout::list))
         }
-        RolloutCommand::Explain { feature, event } => {
-            let mut path = format!("/api/v1/rollouts/{feature}/explain");
-            if let Some(event) = event {
-                path.push_str(&format!("?event={event}"));
-            }
-            let answer = server(general)?.get(&path).await?;
+        RolloutCommand::Explain { about, event, store } => {
+            let about = About::read(about, *event)?;
+            let answer = match store {
+                Some(file) => {
+                    json!(explain_stored(&audit::open(file).await?, about.feature(), about.event()).await?)
+                }
+                None => server(general)?.get(&about.path()).await?,
+            };
             Ok(show(general, &answer, explanation::text))
+        }
+    }
+}
+
+/// What is to be explained.
+enum About {
+    /// The latest of a feature.
+    Latest(FeatureName),
+    /// An event of a feature.
+    Event(FeatureName, u64),
+    /// An event, whichever feature it is of.
+    Number(u64),
+}
+
+impl About {
+    /// A number alone is an event's; a feature whose name is a number is named together with one.
+    fn read(about: &str, event: Option<u64>) -> Result<Self, Complaint> {
+        match (about.parse(), event) {
+            (Ok(number), None) => Ok(Self::Number(number)),
+            (_, Some(event)) => Ok(Self::Event(FeatureName::new(about)?, event)),
+            (_, None) => Ok(Self::Latest(FeatureName::new(about)?)),
+        }
+    }
+
+    fn path(&self) -> String {
+        match self {
+            Self::Latest(feature) => format!("/api/v1/rollouts/{feature}/explain"),
+            Self::Event(feature, event) => format!("/api/v1/rollouts/{feature}/explain?event={event}"),
+            Self::Number(event) => format!("/api/v1/events/{event}/explain"),
+        }
+    }
+
+    fn feature(&self) -> Option<&FeatureName> {
+        match self {
+            Self::Latest(feature) | Self::Event(feature, _) => Some(feature),
+            Self::Number(_) => None,
+        }
+    }
+
+    fn event(&self) -> Option<u64> {
+        match self {
+            Self::Event(_, event) | Self::Number(event) => Some(*event),
+            Self::Latest(_) => None,
         }
     }
 }
@@ -51,6 +97,7 @@ async fn start(general: &General, args: &StartArgs) -> Result<ExitCode, Complain
         "owner": args.owner,
         "only": args.only,
         "again": args.again,
+        "undecidable": args.undecidable,
     });
     let answer = server(general)?.post("/api/v1/rollouts", &said(body)).await?;
     Ok(show(general, &answer, receipt::text))

@@ -35,6 +35,9 @@ pub fn event(entry: &Value) -> String {
     let why = word(entry, "why");
     match word(entry, "event") {
         "stable_declared" => format!("users have {}", version(entry, "stable")),
+        "rollout_started" if !entry.get("drill").is_none_or(Value::is_null) => {
+            format!("a rehearsal over {}, owner {}", version(entry, "stable"), word(entry, "owner"))
+        }
         "rollout_started" => format!(
             "{} over {}, plan {}, owner {}",
             version(entry, "candidate"),
@@ -52,6 +55,12 @@ pub fn event(entry: &Value) -> String {
             )
         }
         "completed" => "everybody has the candidate".into(),
+        "slice_withdrawn" => {
+            let slice = entry.get("slice");
+            let part = |key| slice.map(|slice| word(slice, key)).unwrap_or_default();
+            format!("{}={} has stable again: {why}", part("label"), part("value"))
+        }
+        "rollback_started" if word(entry, "cause") == "retreat" => format!("by a gateway alone: {why}"),
         "flipped" => format!("{} to {}: {why}", version(entry, "from"), version(entry, "to")),
         "killed" => format!("everybody to {}: {why}", word(entry, "to")),
         _ => why.to_owned(),

@@ -1,9 +1,13 @@
 //! Where a rollout stands, to be read at three in the morning: the first line says it, the second what it waits for, the
 //! third how to stop it; then every gate with its evidence.
 
+use lockgate_core::signal::{Measure, Signal};
 use serde_json::Value;
 
-use super::words::{at, columns, count, moment, number, part, round_part, text as word};
+use super::words::{at, columns, count, moment, number, part, roughly, round_part, text as word};
+
+/// Calls for a person that are shown, the latest.
+const ALERTS_SHOWN: usize = 3;
 
 /// The word for where a rollout is.
 pub fn state(rollout: &Value) -> Option<&str> {
@@ -15,12 +19,14 @@ pub fn text(rollout: &Value) -> String {
     let mut lines = vec![headline(rollout)];
     lines.extend(waiting(rollout));
     lines.extend(way_out(rollout));
+    lines.extend(warnings(rollout));
     lines.push(String::new());
     lines.push(format!("phases    {}", path(rollout)));
     lines.push(format!("reached   {}", reached(rollout)));
     lines.push(format!("owner     {}; plan {}", word(rollout, "owner"), word(rollout, "plan")));
     lines.extend(when(rollout));
-    for (title, key) in [("gate", "gates"), ("trigger", "triggers")] {
+    lines.extend(slices(rollout));
+    for (title, key) in [("gate", "gates"), ("trigger", "triggers"), ("slice", "slices")] {
         if let Some(table) = checks(rollout, title, key) {
             lines.push(String::new());
             lines.push(table);
@@ -37,8 +43,11 @@ pub fn list(features: &Value) -> String {
     for feature in features.as_array().into_iter().flatten() {
         let rollout = feature.get("rollout").filter(|rollout| rollout.is_object());
         let of_rollout = |key: &str| rollout.map_or("-", |rollout| word(rollout, key)).to_owned();
+        let has = |key: &str| rollout.is_some_and(|rollout| !word(rollout, key).is_empty());
         let state = match feature.get("killed").and_then(Value::as_str) {
             Some(to) => format!("killed: to {to}"),
+            None if has("drill") => format!("{} (drill)", of_rollout("state")),
+            None if has("watched_until") => format!("{} (watched)", of_rollout("state")),
             None => of_rollout("state"),
         };
         let phase = rollout.and_then(|rollout| rollout.get("phase")).and_then(Value::as_str);
@@ -71,6 +80,10 @@ pub fn headline(rollout: &Value) -> String {
         "completed" => format!("COMPLETED: everybody has {candidate}"),
         other => other.to_owned(),
     };
+    let says = match word(rollout, "drill") {
+        "" => says,
+        fault => format!("DRILL ({fault}): {says}"),
+    };
     match rollout.get("killed").and_then(Value::as_str) {
         Some(to) => format!("{feature}: KILLED: everybody goes to {to}; rollout {says}"),
         None => format!("{feature}: {says}"),
@@ -96,13 +109,80 @@ fn waiting(rollout: &Value) -> Vec<String> {
 fn way_out(rollout: &Value) -> Vec<String> {
     let feature = word(rollout, "feature");
     let to_stop = format!("to stop   lockgate rollout rollback {feature}");
+    let is_killed = !word(rollout, "killed").is_empty();
     match state(rollout).unwrap_or_default() {
         "shadow" | "canary" => vec![to_stop],
+        "paused" | "frozen" if is_killed => {
+            let first = format!("lockgate revive {feature}");
+            vec![to_stop, format!("to go on  {first}, then lockgate rollout resume {feature}")]
+        }
         "paused" | "frozen" => vec![to_stop, format!("to go on  lockgate rollout resume {feature}")],
         "completed" => vec![format!("to undo   lockgate rollout rollback {feature}")],
         "rolled_back" => vec![format!("to learn  lockgate rollout explain {feature}")],
         _ => Vec::new(),
     }
+}
+
+/// What nothing follows from by itself, and a person ought to know.
+fn warnings(rollout: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(mismatch) = rollout.get("mismatch").filter(|mismatch| mismatch.is_object()) {
+        let whole = |key| count(mismatch.get(key).and_then(Value::as_u64).unwrap_or(0));
+        let share = round_part(number(mismatch, "share").unwrap_or(0.0));
+        lines.push(format!(
+            "WARNING   callers are not split at {share}: {} began with the candidate, {} with stable; nothing compared can \
+             be trusted",
+            whole("candidate"),
+            whole("stable")
+        ));
+    }
+    let both_arms = rollout.get("both_arms").and_then(Value::as_array).into_iter().flatten();
+    let both_arms: Vec<&str> = both_arms.filter_map(Value::as_str).collect();
+    if !both_arms.is_empty() {
+        lines.push(format!(
+            "both arms over the limit in both versions: {}; likely the provider, and nobody is blamed",
+            both_arms.join(", ")
+        ));
+    }
+    let alerts = rollout.get("alerts").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let latest = alerts.get(alerts.len().saturating_sub(ALERTS_SHOWN)..).unwrap_or_default();
+    lines.extend(latest.iter().map(|alert| {
+        let when = moment(alert, "ts").map(at).unwrap_or_default();
+        format!("alert     {when} {}", word(alert, "why"))
+    }));
+    lines
+}
+
+/// How the slices of the traffic fare, those that are quiet in one number.
+fn slices(rollout: &Value) -> Vec<String> {
+    let judged = rollout.get("slices_judged").and_then(Value::as_u64).unwrap_or(0);
+    let stirring = rollout.get("slices").and_then(Value::as_array).map_or(0, Vec::len);
+    let beyond = match rollout.get("slices_beyond").and_then(Value::as_u64).unwrap_or(0) {
+        0 => String::new(),
+        beyond => format!(" ({beyond} more are too many to judge)"),
+    };
+    let mut lines = match (judged, stirring) {
+        (0, 0) => Vec::new(),
+        (judged, 0) => vec![format!("slices    {judged} judged{beyond}, all quiet")],
+        (judged, _) => {
+            vec![format!(
+                "slices    {judged} judged{beyond}; below are the checks that are not quiet, worst first"
+            )]
+        }
+    };
+    let withdrawn = rollout.get("withdrawn").and_then(Value::as_array);
+    lines.extend(withdrawn.into_iter().flatten().map(|withdrawn| {
+        let since = moment(withdrawn, "since").map(at).unwrap_or_default();
+        format!(
+            "withdrawn {} has stable since {since}",
+            withdrawn.get("slice").map(slice).unwrap_or_default()
+        )
+    }));
+    lines
+}
+
+fn slice(slice: &Value) -> String {
+    format!("{}={}", word(slice, "label"), word(slice, "value"))
 }
 
 /// `shadow > [1 %] > 10 % > 50 % > 100 %`, the present one in brackets.
@@ -132,7 +212,10 @@ fn when(rollout: &Value) -> Vec<String> {
     let since = shown("phase_since").unwrap_or_default();
     let mut lines = vec![format!("started   {}; here since {since}", shown("started").unwrap_or_default())];
     if let (Some(dwell), Some(deadline)) = (shown("dwell_until"), shown("deadline")) {
-        lines.push(format!("leaves    not before {dwell}; pauses at {deadline}"));
+        lines.push(format!("leaves    not before {dwell}; its deadline is {deadline}"));
+    }
+    if let Some(until) = shown("watched_until") {
+        lines.push(format!("watched   until {until}: triggers go on, and the way back is one step"));
     }
     lines
 }
@@ -155,8 +238,10 @@ pub fn verdict_table(title: &str, verdicts: &[Value]) -> String {
             (Some(low), Some(high)) => format!("{} .. {}", figure(verdict, low), figure(verdict, high)),
             _ => "-".into(),
         };
+        let of = verdict.get("slice").filter(|slice| slice.is_object());
+        let of = of.map(|of| format!("{}: ", slice(of))).unwrap_or_default();
         vec![
-            word(verdict, "name").to_owned(),
+            format!("{of}{}", word(verdict, "name")),
             outcome(verdict),
             count(verdict.get("n").and_then(Value::as_u64).unwrap_or(0)),
             shown(number(verdict, "estimate")),
@@ -175,12 +260,18 @@ pub fn has_data(verdict: &Value) -> bool {
 }
 
 /// A limit that is relative to stable is not known before stable was seen.
-fn limit(verdict: &Value) -> String {
+pub fn limit(verdict: &Value) -> String {
     match number(verdict, "limit").filter(|_| has_data(verdict)) {
-        Some(limit) if is_amount(verdict) => format!("{limit:.2}"),
-        Some(limit) => round_part(limit),
+        Some(limit) if is_part(verdict) => round_part(limit),
+        Some(limit) => figure(verdict, limit),
         None => "-".into(),
     }
+}
+
+/// `, ~3 h`: what a gate still takes at the present rate.
+fn time_left(verdict: &Value) -> String {
+    let missing = verdict.get("missing").and_then(|missing| number(missing, "seconds"));
+    missing.map_or_else(String::new, |seconds| format!(", ~{}", roughly(seconds)))
 }
 
 /// How far a gate that waits has come is told with it: the part of the evidence that it needs.
@@ -201,7 +292,13 @@ fn outcome(verdict: &Value) -> String {
             match (number(verdict, key), number(verdict, needed)) {
                 (Some(has), Some(needed)) if needed > 0.0 => {
                     let percent = (has / needed * 100.0).clamp(0.0, 99.0);
-                    if is_gate { format!("waits {percent:.0} %") } else { format!("quiet {percent:.0} %") }
+                    if is_gate {
+                        format!("waits {percent:.0} %{}", time_left(verdict))
+                    } else if !verdict.get("crossed").is_none_or(Value::is_null) {
+                        format!("crossed {percent:.0} %")
+                    } else {
+                        format!("quiet {percent:.0} %")
+                    }
                 }
                 _ => "waits".into(),
             }
@@ -209,61 +306,26 @@ fn outcome(verdict: &Value) -> String {
     }
 }
 
-/// Amounts are plain numbers; everything else lies between 0 and 1.
-fn figure(verdict: &Value, value: f64) -> String {
-    if is_amount(verdict) { format!("{value:.2}") } else { part(value) }
+/// A number in the unit of its signal: parts of calls and scores in percent, money in dollars, amounts and sizes plain.
+pub fn figure(verdict: &Value, value: f64) -> String {
+    match signal(verdict) {
+        Some(Signal::Cost | Signal::SessionCost) => format!("${:.4}", value / NANO),
+        _ if is_part(verdict) => part(value),
+        _ => format!("{value:.2}"),
+    }
 }
 
-fn is_amount(verdict: &Value) -> bool {
-    matches!(word(verdict, "signal"), "assigned" | "tokens_in" | "tokens_out" | "cost")
+/// Money is counted in thousand-millionths of a dollar.
+const NANO: f64 = 1e9;
+
+fn is_part(verdict: &Value) -> bool {
+    let measure = signal(verdict).map(|signal| signal.measure());
+    !matches!(measure, Some(Measure::Amount | Measure::Sizes))
+}
+
+fn signal(verdict: &Value) -> Option<Signal> {
+    word(verdict, "signal").parse().ok()
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn canary() -> Value {
-        json!({
-            "feature": "support-reply", "candidate": "v2", "stable": "v1", "state": "canary", "phase": "1 %",
-            "phase_index": 1, "phases": [{ "name": "shadow" }, { "name": "1 %" }], "share": 0.01, "confine": "everyone",
-            "waiting_for": ["error < 0.5 %: not enough evidence"], "owner": "support", "plan": "standard",
-            "started": "2026-08-01T12:00:00Z", "phase_since": "2026-08-01T12:00:00Z",
-            "reach": { "calls": 1200, "users": 900, "last": "2026-08-01T12:00:00Z" },
-            "gates": [{
-                "name": "error < 0.5 %", "signal": "error", "role": "gate", "outcome": "inconclusive", "n": 1200,
-                "estimate": 0.001, "interval": [0.0001, 0.008], "stable_estimate": 0.001, "limit": 0.005,
-                "log_e_pass": 1.5, "log_e_pass_needed": 3.0, "log_e_fail": 0.0, "log_e_fail_needed": 5.0
-            }],
-            "triggers": []
-        })
-    }
-
-    #[test]
-    fn the_first_lines_say_where_it_stands_what_it_waits_for_and_how_to_stop_it() {
-        let shown = text(&canary());
-        let lines: Vec<&str> = shown.lines().collect();
-        assert_eq!(lines[0], "support-reply: CANARY: v2 answers 1 % of users");
-        assert_eq!(lines[1], "waits for error < 0.5 %: not enough evidence");
-        assert_eq!(lines[2], "to stop   lockgate rollout rollback support-reply");
-        assert!(shown.contains("shadow > [1 %]") && shown.contains("900 users in 1,200 calls"), "{shown}");
-    }
-
-    #[test]
-    fn a_gate_that_waits_says_how_much_of_its_evidence_is_in() {
-        let shown = text(&canary());
-        let gate = shown.lines().find(|line| line.starts_with("error < 0.5 %")).unwrap();
-        for part in ["waits 50 %", "1,200", "0.10 %", "0.01 % .. 0.80 %", "0.5 %"] {
-            assert!(gate.contains(part), "{gate}");
-        }
-    }
-
-    #[test]
-    fn a_feature_without_a_rollout_is_listed_too() {
-        let shown = list(&json!([{ "feature": "f", "stable": "v1", "killed": null, "rollout": null }]));
-        assert!(shown.lines().nth(1).is_some_and(|line| line.starts_with("f ")), "{shown}");
-        let killed = list(&json!([{ "feature": "f", "stable": "v1", "killed": "rules", "rollout": null }]));
-        assert!(killed.contains("killed: to rules"), "{killed}");
-    }
-}
+mod tests;

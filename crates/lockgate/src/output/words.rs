@@ -75,6 +75,27 @@ pub fn span(seconds: f64) -> String {
     }
 }
 
+/// A chance or a piece of evidence as a plain number: `1 in 12,000`, to two digits; a power of ten where nobody counts that far.
+pub fn one_in(ln: f64) -> String {
+    let tens = ln / std::f64::consts::LN_10;
+    if tens >= 9.0 {
+        return format!("1 in 10^{tens:.0}");
+    }
+    let n = ln.exp().max(1.0);
+    let scale = 10f64.powi((n.log10().floor() as i32 - 1).max(0));
+    format!("1 in {}", count(((n / scale).round() * scale) as u64))
+}
+
+/// A length of time in one unit, which is all that an extrapolation is worth: `40 s`, `25 min`, `3 h`, `12 d`.
+pub fn roughly(seconds: f64) -> String {
+    match seconds.max(0.0).ceil() as u64 {
+        whole @ 0..120 => format!("{whole} s"),
+        whole @ 120..7_200 => format!("{} min", whole / 60),
+        whole @ 7_200..172_800 => format!("{} h", whole / 3_600),
+        whole => format!("{} d", whole / 86_400),
+    }
+}
+
 /// A text inside JSON; empty when it is not there.
 pub fn text<'v>(value: &'v Value, key: &str) -> &'v str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
@@ -123,6 +144,12 @@ mod tests {
         assert_eq!([round_part(0.005), round_part(0.01), round_part(0.925_68)], ["0.5 %", "1 %", "92.57 %"]);
         assert_eq!([span(0.45), span(8.2), span(200.0)], ["450 ms", "8.2 s", "3 min 20 s"]);
         assert_eq!([span(7_500.0), span(187_200.0), span(604_800.0)], ["2 h 5 min", "2 d 4 h", "7 d"]);
+    }
+
+    #[test]
+    fn evidence_is_told_as_a_chance() {
+        assert_eq!([one_in(0.0), one_in(-3.0), one_in(3.0)], ["1 in 1", "1 in 1", "1 in 20"]);
+        assert_eq!([one_in(12_345f64.ln()), one_in(46.05)], ["1 in 12,000", "1 in 10^20"]);
     }
 
     #[test]

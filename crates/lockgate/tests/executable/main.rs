@@ -4,7 +4,12 @@
 
 mod support;
 
+mod backtest;
 mod check;
 mod demo;
+mod drill;
+mod explain;
+mod gate;
 mod killed;
+mod plan;
 mod serve;

@@ -105,10 +105,16 @@ proptest! {
             let before = scene.state.rollout.as_ref().unwrap().stage.clone();
             for event in scene.decide().events {
                 let is_open = match (&before, &event) {
-                    (Stage::RolledBack { .. } | Stage::Completed { .. }, _) => false,
+                    (Stage::RolledBack { .. }, _) => false,
+                    (Stage::Completed { .. }, event) => {
+                        matches!(event, Event::RollbackStarted { .. } | Event::Alerted { .. })
+                    }
                     (Stage::RollingBack { .. }, event) => matches!(event, Event::RolledBack { .. }),
                     (Stage::Running(_), event) => !matches!(event, Event::RolledBack { .. }),
-                    (_, event) => matches!(event, Event::RollbackStarted { .. } | Event::Frozen { .. }),
+                    (_, event) => matches!(
+                        event,
+                        Event::RollbackStarted { .. } | Event::Frozen { .. } | Event::Alerted { .. }
+                    ),
                 };
                 prop_assert!(is_open, "{before:?} {event:?}");
                 scene.happen(event);

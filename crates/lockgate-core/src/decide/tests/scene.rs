@@ -9,7 +9,7 @@ use crate::assign::Salt;
 use crate::decide::{Decision, decide};
 use crate::event::{Cause, Entry, Event};
 use crate::evidence::{Evidence, Ledger};
-use crate::name::{FeatureName, PlanName, Revision, RolloutId, VersionName, VersionRef};
+use crate::name::{FeatureName, LabelName, PlanName, Revision, RolloutId, VersionName, VersionRef};
 use crate::plan::{Action, Blame, Gate, Need, Phase, PhaseKind, Plan, Rule, Trigger};
 use crate::segment::{Confine, Segment};
 use crate::share::Share;
@@ -61,13 +61,15 @@ pub(super) fn plan() -> Plan {
                 signal: Signal::Error,
                 rule: Rule::RateUnder { limit: 0.05, blame: BLAME },
                 over: Duration::from_secs(300),
+                mode: Default::default(),
                 action: Action::RollBack,
                 weight: 1.0,
             },
             Trigger {
                 signal: Signal::TokensOut,
-                rule: Rule::AmountUnder { times: 3.0 },
+                rule: Rule::SpendUnder { times: 3.0 },
                 over: HOUR,
+                mode: Default::default(),
                 action: Action::Freeze,
                 weight: 0.0,
             },
@@ -75,6 +77,8 @@ pub(super) fn plan() -> Plan {
         alpha: 0.01,
         beta: 0.05,
         warm_for: 24 * HOUR,
+        slices: Default::default(),
+        on_deadline: Default::default(),
     }
 }
 
@@ -96,6 +100,8 @@ impl Scene {
             owner: "team".into(),
             salt: Salt::from_random(1),
             confine: Confine::everyone(),
+            undecidable: Vec::new(),
+            drill: None,
         };
         state.apply(&entry(Timestamp::UNIX_EPOCH, started));
         let ledger = Ledger::new(state.rollout.as_ref().unwrap(), BUCKET);
@@ -120,8 +126,9 @@ impl Scene {
 
     /// The same bucket so many times.
     pub(super) fn pass_time(&mut self, buckets: u64, sums: &BucketSums) {
-        let in_phase = self.state.rollout.as_ref().and_then(|rollout| rollout.stage.in_phase());
-        self.ledger.tell_resumed(in_phase.and_then(|at| at.resumed));
+        if let Some(rollout) = &self.state.rollout {
+            self.ledger.follow(rollout);
+        }
         for _ in 0..buckets {
             self.ledger.take(BucketStart(self.next), sums);
             self.next += 10_000;
@@ -199,4 +206,48 @@ pub(super) fn copies(agreement: u16) -> BucketSums {
         (key(Arm::Shadow, Signal::Agreement), score(agreement, 20)),
         (key(Arm::Stable, Signal::Error), rate(20, 0)),
     ])
+}
+
+pub(super) fn trigger(signal: Signal, rule: Rule, over_seconds: u64, action: Action) -> Trigger {
+    let over = Duration::from_secs(over_seconds);
+    Trigger { signal, rule, over, mode: Default::default(), action, weight: 1.0 }
+}
+
+/// Sizes: so many of each.
+pub(super) fn sizes(counts: &[(u64, u64)]) -> Sum {
+    Sum::Levels(counts.iter().map(|(size, n)| (crate::size_levels::level(*size), *n)).collect())
+}
+
+/// The same sums in another slice of the traffic.
+pub(super) fn labelled(sums: BucketSums, labels: &[(&str, &str)]) -> BucketSums {
+    let label = |(label, value): &(&str, &str)| (LabelName::new(label).unwrap(), (*value).to_owned());
+    let segment = Segment::from_labels(&labels.iter().map(label).collect());
+    sums.into_iter().map(|(key, sum)| (SumKey { segment: segment.clone(), ..key }, sum)).collect()
+}
+
+/// Several parts of a bucket together.
+pub(super) fn together(parts: impl IntoIterator<Item = BucketSums>) -> BucketSums {
+    let mut all = BucketSums::new();
+    for (key, sum) in parts.into_iter().flatten() {
+        all.entry(key.clone()).or_insert_with(|| Sum::zero(key.signal.measure())).add(&sum);
+    }
+    all
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): draws that are the same in every run.
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// How many of `n` hit, each with this chance.
+    pub(super) fn hits(&mut self, n: u64, chance: f64) -> u64 {
+        (0..n).filter(|_| (self.next() >> 11) as f64 / (1u64 << 53) as f64 <= chance).count() as u64
+    }
 }

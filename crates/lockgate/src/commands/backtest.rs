@@ -1,0 +1,49 @@
+//! Runs a plan over recorded outcomes.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::process::ExitCode;
+
+use lockgate_control::backtest;
+use serde_json::json;
+
+use super::plan;
+use crate::cli::BacktestArgs;
+use crate::complaint::{Complaint, with_causes};
+use crate::output;
+
+/// What is read from the disk at once.
+const READ_BYTES: usize = 1 << 18;
+
+/// Decides as it would have been decided live, and prints every decision as it is taken. Exit status 1 when there is nothing
+/// to decide by.
+pub fn run(args: &BacktestArgs, as_json: bool) -> Result<ExitCode, Complaint> {
+    let plan = plan::find(&args.plan, args.config.as_deref())?;
+    let file = File::open(&args.outcomes).map_err(|error| unreadable(args, &error))?;
+    let mut outcomes = BufReader::with_capacity(READ_BYTES, file);
+    if !as_json {
+        output::say(&output::backtest::heading(&plan.name, &args.outcomes));
+    }
+    let end = backtest::run(plan, &mut outcomes, &mut |told| {
+        let told = json!(told);
+        match as_json {
+            true => output::json_line(&told),
+            false => output::say(&output::backtest::decision(&told)),
+        }
+    });
+    let end = end.map_err(|error| unreadable(args, &error))?;
+    let has_outcomes = end.outcomes > 0;
+    let end = json!(end);
+    match as_json {
+        true => output::json_line(&end),
+        false => output::say(&output::backtest::end(&end)),
+    }
+    Ok(if has_outcomes { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn unreadable(args: &BacktestArgs, error: &dyn std::error::Error) -> Complaint {
+    Complaint::new(
+        format!("{}: {}", args.outcomes.display(), with_causes(error)),
+        "name a file of outcomes, one JSON object a line, oldest first: docs/guide/backtest.md",
+    )
+}
