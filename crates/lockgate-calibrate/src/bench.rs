@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use lockgate_core::event::Outcome;
 use lockgate_core::evidence::{Check, Ledger};
 use lockgate_core::name::{FeatureName, PlanName, Revision, RolloutId, VersionName, VersionRef};
 use lockgate_core::plan::{
@@ -95,6 +96,29 @@ impl Bench {
     /// Where the checks stand.
     pub(crate) fn checks(&self) -> Vec<Check> {
         self.ledger.evidence().checks
+    }
+
+    /// Closes up to so many buckets, each filled beforehand, until a check fails: in which one failed, and in which one passed
+    /// before that, counted from 1.
+    pub(crate) fn play(&mut self, most: u64, mut fill: impl FnMut(&mut Self)) -> (Option<u64>, Option<u64>) {
+        let mut told = (None, None);
+        for bucket in 1..=most {
+            fill(self);
+            if !self.close() {
+                continue;
+            }
+            for check in self.checks() {
+                match check.verdict.outcome {
+                    Outcome::Fail => told.0 = told.0.or(Some(bucket)),
+                    Outcome::Pass => told.1 = told.1.or(Some(bucket)),
+                    Outcome::Inconclusive => {}
+                }
+            }
+            if told.0.is_some() {
+                break;
+            }
+        }
+        told
     }
 
     /// The evidence as a whole.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use lockgate_core::estimate::draw::Draw;
-use lockgate_core::event::Outcome;
 use lockgate_core::plan::Rule;
 use lockgate_core::segment::Segment;
 use lockgate_core::signal::{Arm, Signal};
@@ -96,7 +95,6 @@ fn many(runs: u64, times: f64, most: u64) -> Result<Vec<Told>, CalibrateError> {
 
 fn one(bench: &mut Bench, seed: u64, times: f64, most: u64) -> Told {
     let mut draw = Draw::of_item(seed, (times * 100.0) as u64);
-    let mut told = (None, None);
     bench.again();
     bench.put(Arm::Candidate, &Segment::none(), Signal::SessionCost, Sum::Levels(BTreeMap::new()));
     for _ in 0..BEFORE / 100 {
@@ -104,26 +102,12 @@ fn one(bench: &mut Bench, seed: u64, times: f64, most: u64) -> Told {
         bench.put(Arm::Stable, &Segment::none(), Signal::SessionCost, levels);
         bench.close();
     }
-    for pair in 1..=most {
+    bench.play(most, |bench| {
         let (theirs, ours) = (sessions(&mut draw, 1.0, 1), sessions(&mut draw, times, 1));
         bench.put(Arm::Stable, &Segment::none(), Signal::SessionCost, theirs);
         bench.put(Arm::Candidate, &Segment::none(), Signal::SessionCost, ours);
         bench.call();
-        if !bench.close() {
-            continue;
-        }
-        for check in bench.checks() {
-            match check.verdict.outcome {
-                Outcome::Fail => told.0 = told.0.or(Some(pair)),
-                Outcome::Pass => told.1 = told.1.or(Some(pair)),
-                Outcome::Inconclusive => {}
-            }
-        }
-        if told.0.is_some() {
-            break;
-        }
-    }
-    told
+    })
 }
 
 fn sessions(draw: &mut Draw, times: f64, n: u64) -> Sum {

@@ -103,10 +103,10 @@ fn many(runs: u64, looks: u64, truth: f64, stop: bool) -> Result<Vec<Told>, Cali
 fn against(limit: f64, runs: u64, looks: u64, truth: f64, stop: bool) -> Result<Vec<Told>, CalibrateError> {
     let rule = Rule::RateUnder { limit, blame: Blame::Always };
     let mut bench = Bench::new(plan(0.01, vec![gate(Signal::Error, rule)], Vec::new(), 0.0)?)?;
-    Ok((0..runs).map(|seed| one(&mut bench, seed, looks, truth, stop)).collect())
+    Ok((0..runs).map(|seed| one(&mut bench, seed, looks, truth, limit, stop)).collect())
 }
 
-fn one(bench: &mut Bench, seed: u64, looks: u64, truth: f64, stop: bool) -> Told {
+fn one(bench: &mut Bench, seed: u64, looks: u64, truth: f64, limit: f64, stop: bool) -> Told {
     let mut draw = Draw::of_item(seed, (truth * 1e6) as u64);
     let mut told = Told::default();
     let mut window = [0_u64; 30];
@@ -132,7 +132,8 @@ fn one(bench: &mut Bench, seed: u64, looks: u64, truth: f64, stop: bool) -> Told
                 Outcome::Inconclusive => {}
             }
         }
-        let is_told = told.failed.is_some() || (stop && told.passed.is_some());
+        // A candidate that is to be taken back may have passed by chance before; its failing side goes on.
+        let is_told = told.failed.is_some() || (stop && truth < limit && told.passed.is_some());
         if is_told && (stop || told.literal.is_some()) {
             break;
         }

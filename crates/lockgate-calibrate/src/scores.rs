@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use lockgate_core::estimate::draw::Draw;
-use lockgate_core::event::Outcome;
 use lockgate_core::plan::Rule;
 use lockgate_core::segment::Segment;
 use lockgate_core::signal::{Arm, Signal};
@@ -104,9 +103,8 @@ fn many(runs: u64, mean: f64, stables: u64, most: u64) -> Result<Vec<Told>, Cali
 
 fn one(bench: &mut Bench, seed: u64, stable: &Scores, candidate: &Scores, stables: u64, most: u64) -> Told {
     let mut draw = Draw::of_item(seed, 80 + stables);
-    let mut told = (None, None);
     bench.again();
-    for pair in 1..=most {
+    bench.play(most, |bench| {
         let mut levels = |scores: &Scores, n: u64| {
             let mut levels = BTreeMap::new();
             for _ in 0..n {
@@ -118,19 +116,5 @@ fn one(bench: &mut Bench, seed: u64, stable: &Scores, candidate: &Scores, stable
         bench.put(Arm::Stable, &Segment::none(), Signal::Quality, theirs);
         bench.put(Arm::Candidate, &Segment::none(), Signal::Quality, ours);
         bench.call();
-        if !bench.close() {
-            continue;
-        }
-        for check in bench.checks() {
-            match check.verdict.outcome {
-                Outcome::Fail => told.0 = told.0.or(Some(pair)),
-                Outcome::Pass => told.1 = told.1.or(Some(pair)),
-                Outcome::Inconclusive => {}
-            }
-        }
-        if told.0.is_some() {
-            break;
-        }
-    }
-    told
+    })
 }

@@ -14,7 +14,7 @@ use crate::{CalibrateError, Effort, Finding};
 pub fn findings(effort: Effort) -> Result<Vec<Finding>, CalibrateError> {
     let rule = Rule::RateUnder { limit: 0.005, blame: Blame::Always };
     let mut bench = Bench::new(plan(0.10, vec![gate(Signal::Error, rule)], Vec::new(), 0.0)?)?;
-    let runs = effort.runs(2000, 30);
+    let runs = effort.runs(20_000, 30);
     let sound = (0..runs).filter(|seed| one(&mut bench, *seed, 0.10, 4000).is_some()).count() as u64;
     let mut findings = vec![Finding::held(
         "split",

@@ -22,7 +22,7 @@ const SLICES: usize = 8;
 /// Healthy candidates at full length, and some that are not.
 pub fn findings(effort: Effort) -> Result<Vec<Finding>, CalibrateError> {
     let healthy = Traffic { parts: parts(None)?, ..Traffic::healthy(PER_SECOND) };
-    let runs = effort.runs(300, 1);
+    let runs = effort.runs(200, 1);
     let stories = many(runs, &healthy);
     let count = |ending: Ending| stories.iter().filter(|story| story.ending == ending).count() as u64;
     let (back, completed) = (count(Ending::RolledBack), count(Ending::Completed));
@@ -61,7 +61,7 @@ pub fn findings(effort: Effort) -> Result<Vec<Finding>, CalibrateError> {
         ),
     ];
     for (what, traffic) in plain {
-        let runs = effort.runs(100, 1);
+        let runs = effort.runs(40, 1);
         let stories = many(runs, &traffic);
         let back: Vec<&Story> = stories.iter().filter(|story| story.ending == Ending::RolledBack).collect();
         let calls =

@@ -7,6 +7,7 @@
 //! ([`Live::retreat`]); it stays out, whatever is published afterwards, and the controller finds it in [`Live::retreats`].
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
@@ -36,7 +37,11 @@ pub struct Table {
 pub struct Live {
     table: ArcSwap<Table>,
     retreats: Mutex<Retreats>,
+    unwritten_since: AtomicI64,
 }
+
+/// Stands for no moment: everything is written.
+const WRITTEN: i64 = i64::MIN;
 
 /// What was taken out of the table here. At most one for each feature, and so no more than there are features.
 #[derive(Debug, Default)]
@@ -137,7 +142,24 @@ fn rehearsed(stable: &Version, trial: &Trial) -> Arc<Version> {
 impl Live {
     /// Begins with a table.
     pub fn new(table: Table) -> Self {
-        Self { table: ArcSwap::from_pointee(table), retreats: Mutex::default() }
+        Self {
+            table: ArcSwap::from_pointee(table),
+            retreats: Mutex::default(),
+            unwritten_since: AtomicI64::new(WRITTEN),
+        }
+    }
+
+    /// Tells whether what the gateway counts reaches the store: since when it does not.
+    pub fn tell_unwritten(&self, since: Option<Timestamp>) {
+        let since = since.map_or(WRITTEN, Timestamp::as_millisecond);
+        self.unwritten_since.store(since, Ordering::Relaxed);
+    }
+
+    /// Since when what the gateway here counts does not reach the store. What is decided from the store then is decided
+    /// without it.
+    pub fn unwritten_since(&self) -> Option<Timestamp> {
+        let since = self.unwritten_since.load(Ordering::Relaxed);
+        Timestamp::from_millisecond(since).ok().filter(|_| since != WRITTEN)
     }
 
     /// The table in force. Hold it until the upstream call has been sent, and no longer.

@@ -4,14 +4,11 @@
 //! buckets are taken in up to there, each under what the log says was in force then, and every number is compared. Nothing
 //! that a process remembers takes part, so any process with the store's file can do it.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use lockgate_core::event::{AsOf, Cause, Entry, Event, Verdict};
-use lockgate_core::evidence::Ledger;
 use lockgate_core::name::{FeatureName, RolloutId};
-use lockgate_core::plan::{Mode, Rule, Trigger};
 use lockgate_core::state::{FeatureState, Rollout};
 use lockgate_core::sums::BucketStart;
 use lockgate_store::{Store, StoreError};
@@ -43,7 +40,7 @@ pub(crate) enum Again {
 pub(crate) async fn again(store: &Store, before: &[Entry], entry: &Entry) -> Result<Again, StoreError> {
     let stored = entry.event.standing();
     if stored.is_empty() {
-        return Ok(Again::Cannot("it rests on no evidence".into()));
+        return Ok(Again::Cannot("it rests on no evidence of its own".into()));
     }
     let Some(as_of) = stored.iter().filter_map(|verdict| verdict.as_of).max_by_key(|as_of| as_of.bucket)
     else {
@@ -103,37 +100,22 @@ async fn of_some_gateway(
     Ok(nearest)
 }
 
-/// A rollout's way, entry by entry.
-#[derive(Clone)]
+/// A rollout, with what the log says was in force since when.
 struct Course {
-    id: RolloutId,
     start: Timestamp,
-    state: FeatureState,
-    rest: VecDeque<Entry>,
+    rollout: Rollout,
 }
 
 impl Course {
-    /// From the start of a rollout on.
+    /// Of a rollout whose start is among these entries.
     fn of(before: &[Entry], id: RolloutId) -> Option<Self> {
         let is_start =
-            |entry: &Entry| matches!(&entry.event, Event::RolloutStarted { rollout, .. } if *rollout == id);
-        let at = before.iter().position(is_start)?;
-        let (until_start, rest) = before.split_at_checked(at + 1)?;
-        let state = FeatureState::fold(until_start)?;
-        Some(Self { id, start: before.get(at)?.ts, state, rest: rest.iter().cloned().collect() })
-    }
-
-    /// Goes on with everything that had happened by a moment.
-    fn go_to(&mut self, moment: Timestamp) {
-        while let Some(entry) = self.rest.pop_front_if(|entry| entry.ts <= moment) {
-            self.state.apply(&entry);
-        }
-    }
-
-    /// The rollout itself, which a rehearsal may have set aside meanwhile.
-    fn rollout(&self) -> Option<&Rollout> {
-        let both = self.state.rollout.iter().chain(self.state.aside.as_deref());
-        both.into_iter().find(|rollout| rollout.id == self.id)
+            |entry: &&Entry| matches!(&entry.event, Event::RolloutStarted { rollout, .. } if *rollout == id);
+        let start = before.iter().find(is_start)?.ts;
+        let FeatureState { rollout, aside, .. } = FeatureState::fold(before)?;
+        // A rehearsal may have set it aside meanwhile.
+        let mut both = rollout.into_iter().chain(aside.map(|aside| *aside));
+        Some(Self { start, rollout: both.find(|rollout| rollout.id == id)? })
     }
 
     /// How every check stood once the last of these data was in: everybody's, or one writer's own.
@@ -144,41 +126,25 @@ impl Course {
         as_of: AsOf,
         writer: Option<i64>,
     ) -> Result<Vec<Verdict>, StoreError> {
-        let mut course = self.clone();
-        let Some(rollout) = course.rollout() else { return Ok(Vec::new()) };
         let width = Duration::from_millis(as_of.width_ms);
         let mut account = match writer {
-            Some(writer) => Account::of_replica(&judged_alone(rollout), width, writer),
-            None => Account::open(rollout, width),
+            Some(writer) => Account::of_replica(&self.rollout, width, writer),
+            None => Account::open(&self.rollout, width),
         };
         let width_ms = i64::try_from(as_of.width_ms).unwrap_or(i64::MAX);
         let until = BucketStart(as_of.bucket.0.saturating_add(width_ms));
-        let tell = |ended: Timestamp, ledger: &mut Ledger| {
-            course.go_to(ended);
-            if let Some(rollout) = course.rollout() {
-                ledger.follow(rollout);
-            }
-        };
-        account.read(store, feature, until, tell).await?;
+        // Each bucket is read under what was in force in it, whatever has come since.
+        account.follow(&self.rollout);
+        account.read(store, feature, until).await?;
         Ok(account.evidence().checks.into_iter().map(|check| check.verdict).collect())
     }
-}
-
-/// The rollout as a gateway judges it alone: only proof counts, and money means something else for one of many.
-fn judged_alone(rollout: &Rollout) -> Rollout {
-    let mut own = rollout.clone();
-    let is_proof = |trigger: &Trigger| {
-        trigger.mode == Mode::Evidence && !matches!(trigger.rule, Rule::SpendUnder { .. })
-    };
-    own.plan.triggers.retain(is_proof);
-    own
 }
 
 /// What a stored standing says otherwise than a fresh one, number by number.
 fn differences(stored: &[Verdict], fresh: &[Verdict]) -> Vec<String> {
     let mut differences = Vec::new();
     for verdict in stored {
-        // Two windows over one signal and rule are two checks of one name: any of them will do.
+        // No two checks share a key; where logs of earlier versions have two, any of them will do.
         let same_name = fresh.iter().filter(|other| other.key() == verdict.key());
         let found = same_name.map(|other| differing(verdict, other)).min_by_key(Vec::len);
         match found {

@@ -249,6 +249,10 @@ impl<'t> Run<'t> {
     fn notes(&self, course: &Course<'_>) -> Vec<String> {
         let noted = [
             (
+                course.repeats,
+                "calls came after a mishap of the same session, and rates of its kind left them out",
+            ),
+            (
                 course.reached.outside,
                 "calls of the candidate's by people whom the phase does not admit were left out",
             ),

@@ -6,8 +6,9 @@ mod words;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lockgate_core::event::{Entry, Verdict};
+use lockgate_core::event::{Cause, Entry, Event, Verdict};
 use lockgate_core::name::FeatureName;
+use lockgate_core::state::{Rollout, Stage};
 use lockgate_store::Store;
 use lockgate_store::row::Logged;
 use serde::Serialize;
@@ -94,7 +95,9 @@ impl Controller {
             let world = self.world();
             (world.state(feature)?, world.standing(feature)?.clone(), world.seen(feature))
         };
-        let rollout = state.rollout.as_ref().filter(|rollout| rollout.is_under_way())?;
+        // Standing still, or on its way back, what matters is what brought it there.
+        let is_moving = |rollout: &&Rollout| matches!(rollout.stage, Stage::Running(_));
+        let rollout = state.rollout.as_ref().filter(is_moving)?;
         let reasons = match standing.waiting_for.is_empty() {
             true => "nothing more".to_owned(),
             false => standing.waiting_for.join("; "),
@@ -184,7 +187,16 @@ impl Found {
             true
         })
         .await?;
-        let latest = of_feature.iter().rposition(|logged| logged.entry.event.rollout().is_some());
+        let of_rollout = |logged: &Logged| logged.entry.event.rollout().is_some();
+        let last = of_feature.iter().rposition(of_rollout);
+        // What completes a decision rests on nothing of its own: the decision is what is asked for.
+        let rollout = last.and_then(|at| of_feature[at].entry.event.rollout());
+        let decided = of_feature.iter().rposition(|logged| {
+            logged.entry.event.rollout() == rollout
+                && !logged.entry.event.standing().is_empty()
+                && !matches!(logged.entry.event, Event::Alerted { .. })
+        });
+        let latest = decided.filter(|_| rollout.is_some()).or(last);
         let logged = latest.map(|at| of_feature.split_off(at)).and_then(|rest| rest.into_iter().next());
         let logged = logged.ok_or_else(|| AuditError::NothingDecided { feature: feature.clone() })?;
         Ok(Self { logged, before: of_feature.into_iter().map(|logged| logged.entry).collect() })
@@ -194,7 +206,15 @@ impl Found {
 fn of_entry(logged: Logged, taken: Again) -> Explanation {
     let Entry { ts, feature, author, event } = logged.entry;
     let standing = event.standing().to_vec();
+    let is_retreat = matches!(event, Event::RollbackStarted { cause: Cause::Retreat, .. });
     let (reproduced, reproduced_why, differences) = match taken {
+        // A gateway that goes back alone decides by what it holds in its hands, and does so above all while the store takes
+        // nothing: what it had counted then reached the store later, in later buckets.
+        Again::Differs(_) if is_retreat => {
+            let why =
+                "a gateway decided it by its own counts, which reached the store later and in other buckets";
+            (None, Some(why.into()), Vec::new())
+        }
         Again::Same => (Some(true), None, Vec::new()),
         Again::Differs(differences) => (Some(false), None, differences),
         Again::Cannot(why) => (None, Some(why), Vec::new()),

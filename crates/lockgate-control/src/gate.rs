@@ -47,7 +47,18 @@ impl Controller {
         };
         let look = Look { standing: standing.as_ref(), seen: &seen };
         let stale_after = STALE_MIN.max(bucket * STALE_BUCKETS);
-        let (outcome, reasons) = judge(&state, look, stale_after, self.clock.now());
+        let (outcome, reasons) =
+            match (judge(&state, look, stale_after, self.clock.now()), self.live.unwritten_since()) {
+                ((Outcome::Pass, _), Some(since))
+                    if state.rollout.as_ref().is_some_and(Rollout::is_under_way) =>
+                {
+                    let why = format!(
+                        "what was counted since {since} has not reached the store: its gates are of before"
+                    );
+                    (Outcome::Inconclusive, vec![why])
+                }
+                (judged, _) => judged,
+            };
         let rollout = state.rollout.as_ref();
         Some(GateView {
             feature: feature.clone(),

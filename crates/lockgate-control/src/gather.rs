@@ -4,7 +4,8 @@
 //! after a restart, or for another rollout, it is built again from the rollout's beginning and comes out the same. Whoever
 //! wants to know what it came to at an earlier moment ([`crate::again`]) builds it again in the same way.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -56,14 +57,18 @@ impl Account {
         Self { ledger, of: Some(writer), ..Self::open(rollout, bucket) }
     }
 
-    /// Takes in every bucket before `until` that was not taken in yet. Before each, `tell` may tell the ledger what was in
-    /// force when that bucket ended.
+    /// Tells what has been in force since when. Whether buckets that were taken in already would have been read otherwise: then
+    /// it is to be opened anew.
+    pub(crate) fn follow(&mut self, rollout: &Rollout) -> bool {
+        self.ledger.follow(rollout)
+    }
+
+    /// Takes in every bucket before `until` that was not taken in yet.
     pub(crate) async fn read(
         &mut self,
         store: &Store,
         feature: &FeatureName,
         until: BucketStart,
-        mut tell: impl FnMut(Timestamp, &mut Ledger) + Send,
     ) -> Result<(), StoreError> {
         while self.next < until {
             let to = BucketStart(until.0.min(self.next.0 + BUCKETS_PER_READ * self.width_ms));
@@ -74,13 +79,33 @@ impl Account {
             while self.next < to {
                 let turn = BucketStart(to.0.min(self.next.0 + BUCKETS_PER_TURN * self.width_ms));
                 while self.next < turn {
-                    tell(BucketStart(self.next.0 + self.width_ms).timestamp(), &mut self.ledger);
-                    self.take(buckets.get(&self.next));
+                    self.take(self.bucket_of(&buckets).as_deref());
                 }
                 tokio::task::yield_now().await;
             }
         }
         Ok(())
+    }
+
+    /// What lies in the next bucket. Rows that were written when buckets were narrower are added up into it.
+    fn bucket_of<'w>(&self, buckets: &'w BTreeMap<BucketStart, Written>) -> Option<Cow<'w, Written>> {
+        let mut inside =
+            buckets.range(self.next..BucketStart(self.next.0 + self.width_ms)).map(|(_, written)| written);
+        let first = inside.next()?;
+        let Some(second) = inside.next() else { return Some(Cow::Borrowed(first)) };
+        let mut all = first.clone();
+        for more in std::iter::once(second).chain(inside) {
+            all.writers.extend(&more.writers);
+            for (key, sum) in &more.sums {
+                match all.sums.get_mut(key) {
+                    Some(mine) => mine.add(sum),
+                    None => {
+                        all.sums.insert(key.clone(), sum.clone());
+                    }
+                }
+            }
+        }
+        Some(Cow::Owned(all))
     }
 
     fn take(&mut self, written: Option<&Written>) {
@@ -126,8 +151,12 @@ impl Controller {
             Some(known) if is_its_own(known) => known,
             other => other.insert(Account::open(rollout, signals.bucket)),
         };
-        account.ledger.follow(rollout);
-        account.read(&self.store, feature, closed_until(now, &signals), |_, _| {}).await?;
+        if account.follow(rollout) {
+            // Something was noted in the log after buckets that it changes were taken in.
+            *account = Account::open(rollout, signals.bucket);
+            account.follow(rollout);
+        }
+        account.read(&self.store, feature, closed_until(now, &signals)).await?;
         Ok(account.evidence())
     }
 
@@ -138,5 +167,52 @@ impl Controller {
         }
         let reach = self.store.reach(rollout.id).await?;
         Ok(Some(CandidateReach { calls: reach.calls, users: reach.users, last: reach.last }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lockgate_core::name::{Revision, VersionName, VersionRef};
+    use lockgate_core::plan::Plan;
+    use lockgate_core::segment::Segment;
+    use lockgate_core::signal::{Arm, Signal};
+    use lockgate_core::sums::{Sum, SumKey};
+    use lockgate_store::row::Writer;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_written_in_narrower_buckets_is_not_lost() {
+        let version = |name: &str| VersionRef {
+            name: VersionName::new(name).unwrap(),
+            revision: Revision::of(name.as_bytes()),
+        };
+        let feature = FeatureName::new("reply").unwrap();
+        let rollout = Rollout::begin(
+            RolloutId(Default::default()),
+            version("v1"),
+            version("v2"),
+            Plan::standard(),
+            Timestamp::UNIX_EPOCH,
+        );
+        let key = SumKey {
+            feature: feature.clone(),
+            revision: rollout.candidate.revision,
+            arm: Arm::Candidate,
+            segment: Segment::none(),
+            signal: Signal::Assigned,
+        };
+        let calls = |n: u64| Sum::Amount { n, total: n, squares: n.into() };
+        let store = Store::in_memory().await.unwrap();
+        let writer = Writer { replica: "a".into(), incarnation: 1 };
+        let rows = vec![
+            (BucketStart(0), key.clone(), calls(1)),
+            (BucketStart(10_000), key.clone(), calls(2)),
+            (BucketStart(50_000), key, calls(4)),
+        ];
+        store.put_sums(&writer, rows).await.unwrap();
+        let mut account = Account::open(&rollout, Duration::from_secs(60));
+        account.read(&store, &feature, BucketStart(120_000)).await.unwrap();
+        assert_eq!(account.evidence().candidate_calls, 7);
     }
 }

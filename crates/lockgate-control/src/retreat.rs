@@ -26,21 +26,15 @@ impl Controller {
                 self.live.forget_retreat(feature, *rollout);
             }
         }
-        let is_news =
-            |retreat: &Retreat| world.state(&retreat.feature).is_some_and(|state| goes_on(&state, retreat));
+        let is_news = |retreat: &Retreat| {
+            world.state(&retreat.feature).is_some_and(|state| state.can_go_back(retreat.rollout))
+        };
         let news: Vec<Entry> = retreats.into_iter().filter(is_news).map(entry).collect();
         if !news.is_empty() {
             world.put_in_force(news);
             world.publish(&self.live);
         }
     }
-}
-
-/// Whether the rollout that was retreated from still has, or may have again, some of the traffic.
-fn goes_on(state: &FeatureState, retreat: &Retreat) -> bool {
-    let rollout = state.rollout.as_ref().filter(|rollout| rollout.id == retreat.rollout);
-    rollout
-        .is_some_and(|rollout| !matches!(rollout.stage, Stage::RollingBack { .. } | Stage::RolledBack { .. }))
 }
 
 /// Whether the rollout has come to its end, or another one has begun since.

@@ -147,11 +147,14 @@ fn known(
 ) -> Known {
     let calls = calls(&totals.sums);
     let (Some(first), Some(last)) = (totals.first, totals.last) else {
-        return Known::TooLittle("there were no calls in the last day".into());
+        return Known::TooLittle("no calls of the last day are counted yet".into());
     };
     let history = last.timestamp().duration_since(first.timestamp()).unsigned_abs();
     if history < HISTORY_MIN {
-        return Known::TooLittle(format!("there are only {} min of history", history.as_secs() / 60));
+        return Known::TooLittle(format!(
+            "there is less than an hour of history ({} min)",
+            history.as_secs() / 60
+        ));
     }
     if calls < CALLS_MIN {
         return Known::TooLittle(format!("there were only {calls} calls in the last day"));

@@ -285,7 +285,11 @@ fn rollout_view(
         slices_judged: seen.slices_judged,
         slices_beyond: seen.slices_beyond,
         both_arms: seen.both_arms,
-        withdrawn: rollout.withdrawn.clone(),
+        // With the rollout's completion everybody has the candidate, whoever had been sent back before.
+        withdrawn: match rollout.stage {
+            Stage::Completed { .. } => Vec::new(),
+            _ => rollout.withdrawn.clone(),
+        },
         mismatch: seen.mismatch,
         alerts,
         waiting_for: if rollout.is_under_way() { waiting_for } else { Vec::new() },

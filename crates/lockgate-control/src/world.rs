@@ -297,9 +297,7 @@ impl World {
 fn is_open(state: &FeatureState, event: &Event) -> bool {
     let rollout = state.rollout.as_ref().filter(|rollout| event.rollout() == Some(rollout.id));
     match event {
-        Event::RollbackStarted { .. } => rollout.is_some_and(|rollout| {
-            !matches!(rollout.stage, Stage::RollingBack { .. } | Stage::RolledBack { .. })
-        }),
+        Event::RollbackStarted { rollout, .. } => state.can_go_back(*rollout),
         Event::Frozen { .. } => rollout.is_some_and(|rollout| {
             rollout.stage.in_phase().is_some() && !matches!(rollout.stage, Stage::Frozen { .. })
         }),

@@ -313,6 +313,40 @@ fn a_candidate_that_turns_bad_after_completion_is_still_taken_back() {
     assert_eq!(story.end.state, "rolled_back");
 }
 
+/// Sound calls of many, and amid them calls of the candidate's that fail one after another: one a second, by so many people.
+fn amid_sound_calls(failing: u64, people: u64) -> String {
+    let mut outcomes = Outcomes::new(11);
+    outcomes.play(&Stretch {
+        minutes: 20,
+        share: 0.1,
+        per_second: 20.0,
+        errors: [0.0, 0.0],
+        ..Stretch::GOOD
+    });
+    let mut lines: Vec<String> = outcomes.text.lines().map(str::to_owned).collect();
+    for n in 0..failing {
+        let (minute, second, person) = (5 + n / 60, n % 60, n % people);
+        let ts = format!("2026-08-01T00:{minute:02}:{second:02}Z");
+        let line = format!(
+            r#"{{"ts":"{ts}","arm":"candidate","user":"unlucky-{person}","error":true,"degraded":true,"refusal":false}}"#
+        );
+        lines.push(line);
+    }
+    lines.sort_by_key(|line| line[7..line.find("Z\"").unwrap()].parse::<jiff::civil::DateTime>().unwrap());
+    lines.join("\n")
+}
+
+#[test]
+fn one_user_who_fails_again_and_again_takes_nobody_back_and_many_do() {
+    let one = Story::of(TENTH, &amid_sound_calls(60, 1));
+    assert_eq!(one.end.state, "completed", "{:#?}", one.told.last());
+    let note = one.end.notes.iter().find(|note| note.contains("same session")).unwrap();
+    assert!(note.starts_with("59 "), "{note}");
+    let many = Story::of(TENTH, &amid_sound_calls(60, 60));
+    assert_eq!(many.end.state, "rolled_back", "{:#?}", many.told.last());
+    assert_eq!(many.end.notes, <[String; 0]>::default());
+}
+
 #[test]
 fn a_slice_that_is_withdrawn_counts_no_more() {
     let mut outcomes = Outcomes::new(10);
@@ -326,14 +360,6 @@ fn a_slice_that_is_withdrawn_counts_no_more() {
     let story = Story::of(&withdrawing.replace("below: 2%", "below: 5%"), &outcomes.text);
     let withdrawn = story.find(What::SliceWithdrawn).unwrap_or_else(|| panic!("{:#?}", story.told.last()));
     assert!(withdrawn.rule.as_ref().unwrap().contains("tier=premium"));
-    eprintln!(
-        "{:#?}",
-        story
-            .told
-            .iter()
-            .map(|t| (t.ts, t.event, t.phase.clone(), t.rule.clone(), t.evidence.why.clone()))
-            .collect::<Vec<_>>()
-    );
     assert!(story.end.notes.iter().any(|note| note.contains("does not admit")), "{:?}", story.end.notes);
     assert!(story.find(What::Promoted).is_some_and(|told| told.ts > withdrawn.ts), "it goes on without them");
     let stopped = story.told.last().unwrap();

@@ -97,6 +97,9 @@ fn going_back(
             ..Decision::nothing()
         };
     }
+    // The store knows whom the trial reached; what everybody was answered after completion, only the sums do.
+    let counted = evidence.candidate_calls;
+    let reach = reach.map(|reach| CandidateReach { calls: reach.calls.max(counted), ..reach });
     let reach = reach.unwrap_or(CandidateReach {
         calls: evidence.candidate_calls,
         users: 0,

@@ -40,7 +40,7 @@ pub struct Effort {
 
 impl Effort {
     /// Enough for two digits, within seconds.
-    pub const FULL: Self = Self { runs: 48, rollouts: 12, seed: 1 };
+    pub const FULL: Self = Self { runs: 128, rollouts: 12, seed: 1 };
     /// Enough for one digit.
     pub const QUICK: Self = Self { runs: 12, rollouts: 2, seed: 1 };
 }
@@ -288,7 +288,7 @@ pub fn estimate(plan: &Plan, traffic: &Traffic, effort: Effort) -> Estimate {
         whole: whole::play(&scene, &schedule, effort),
         triggers: literal::triggers(&scene, &schedule, effort),
         slices: slices::slices(&scene, &schedule, effort),
-        undecidable: schedule.undecidable(&scene),
+        undecidable: schedule.undecidable(&scene, &phases),
         phases,
     }
 }
@@ -297,7 +297,7 @@ pub fn estimate(plan: &Plan, traffic: &Traffic, effort: Effort) -> Estimate {
 /// evidence is walked along what is expected.
 pub fn undecidable(plan: &Plan, traffic: &Traffic) -> Vec<Undecidable> {
     let scene = course::Scene::new(plan, traffic);
-    schedule::Schedule::of(&scene).undecidable(&scene)
+    schedule::Schedule::of(&scene).undecidable(&scene, &[])
 }
 
 /// Of a phase, what it does not take this part of the dwell to show hardly matters.

@@ -291,7 +291,7 @@ pub struct Verdict {
     pub why: String,
     /// Observations of the candidate.
     pub n: u64,
-    /// What they add up to: hits of a rate, the sum of scores, amounts or sizes.
+    /// What they add up to: hits of a rate, the sum of scores, amounts or sizes; money, here and below, in US dollars.
     #[serde(default)]
     pub total: f64,
     /// The candidate's rate or mean; absent without data.
@@ -338,7 +338,8 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// What tells this check from the others of its rollout: `tier=premium: error < 0.5 %`.
+    /// What tells this check from the others of its rollout: `tier=premium: error < 0.5 %`. Where a signal is held to the same
+    /// limit twice, the name says in what the two differ (what they do, their windows, when they fail).
     pub fn key(&self) -> String {
         match &self.slice {
             Some(slice) => format!("{slice}: {} ({}, {:?})", self.name, self.arm, self.role),

@@ -5,6 +5,9 @@
 //! alarm. It is a pure fold: the same buckets give the same bits, so a controller that restarts reads the buckets again and
 //! stands where it stood.
 //!
+//! After completion there is no stable arm at the same time. What stable was like during the rollout stands in, and that knows
+//! nothing of a provider's incident since: it can take a completed candidate back.
+//!
 //! What follows from the evidence is [`crate::decide`]'s; which buckets are closed is the controller's.
 
 pub(crate) mod course;

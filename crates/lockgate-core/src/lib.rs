@@ -13,6 +13,7 @@ pub mod segment;
 
 pub mod drill;
 pub mod duration_levels;
+pub mod mishap;
 pub mod signal;
 pub mod size_levels;
 pub mod sums;

@@ -22,11 +22,13 @@ pub struct Plan {
     pub phases: Vec<Phase>,
     /// Watched in every phase.
     pub triggers: Vec<Trigger>,
-    /// Probability, over the whole rollout and all its gates and triggers, of taking a harmless candidate back.
+    /// Probability, over the whole rollout and everything of it that is judged by evidence, of taking a harmless candidate back
+    /// or freezing it. It says nothing of what is not: windows taken at their word, spending, and what must never happen.
     pub alpha: f64,
     /// Probability, per gate, of passing a candidate whose truth is at or past the limit.
     pub beta: f64,
-    /// How long the old version stays ready after completion. So long the triggers go on watching.
+    /// How long the old version stays ready after completion. So long the triggers go on watching, and nobody is left to compare
+    /// with at the same time: what a provider's incident does to everybody can then take a completed candidate back.
     pub warm_for: Duration,
     /// How single slices of the traffic are judged.
     #[serde(default)]
@@ -168,7 +170,8 @@ pub enum Action {
     RollBack,
     /// The candidate gets no new calls and the rollout waits for a person.
     Freeze,
-    /// It warns and pages, once; nothing moves. Its chance of a false alarm is beta, apart from the plan's alpha.
+    /// It warns and pages, once; nothing moves. Its chance of a false alarm is beta, apart from the plan's alpha; on spending,
+    /// or on what must never happen, it is held to nothing, because those are no statistics.
     Alert,
 }
 
@@ -176,7 +179,7 @@ pub enum Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Need {
-    /// It waits: no data holds.
+    /// It waits: no data holds. Only a gate on what must never happen passes without data, as long as nothing was reported.
     Always,
     /// It stands aside until the signal has been seen once, in either arm, since the rollout began; from then on it waits.
     IfReported,
@@ -226,8 +229,9 @@ pub enum Rule {
         pass: f64,
     },
     /// What sessions take on average is less than this part over stable's at the same time: proven less than `pass` over it to
-    /// pass, more than `fail` over it to fail. Each session counts up to a cap, the 99.9th percentile of stable's before the
-    /// candidate had users, so that the mean is one of bounded numbers.
+    /// pass, more than `fail` over it to fail. Each session counts up to a cap, the 99.9th percentile of stable's sessions,
+    /// so that the mean is one of bounded numbers. It is read once: when the candidate's first sessions come, or later, as
+    /// soon as there are 200 of stable's; no session is compared before.
     RiseUnder {
         /// At most `pass`.
         fail: f64,

@@ -115,6 +115,12 @@ impl Matcher {
 }
 
 impl Matcher {
+    /// Whether it matches whatever the other does: it asks for no label that the other does not ask for as strictly.
+    fn covers(&self, other: &Self) -> bool {
+        let mut labels = self.0.iter();
+        labels.all(|(label, values)| other.0.get(label).is_some_and(|theirs| theirs.is_subset(values)))
+    }
+
     /// What both match. A label named by both keeps the values that both list, possibly none, which matches nobody.
     fn and(&self, other: &Self) -> Self {
         let mut both = self.0.clone();
@@ -142,6 +148,14 @@ impl Confine {
     pub(crate) fn intersect(&self, other: &Self) -> Self {
         let pairs = self.0.iter().flat_map(|mine| other.0.iter().map(move |theirs| (mine, theirs)));
         Self(pairs.map(|(mine, theirs)| mine.and(theirs)).collect())
+    }
+
+    /// Whether it is sure to admit everybody whom the other admits. Where a matcher of the other is only covered by several
+    /// of its own together, it says no.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        self.0.is_empty()
+            || !other.0.is_empty()
+                && other.0.iter().all(|theirs| self.0.iter().any(|mine| mine.covers(theirs)))
     }
 
     /// Whether a caller of this segment may be touched.

@@ -216,6 +216,11 @@ impl Signal {
         )
     }
 
+    /// Whether it is money, counted in nano-dollars.
+    pub fn is_money(&self) -> bool {
+        matches!(self, Self::Cost | Self::SessionCost)
+    }
+
     fn plain_name(&self) -> Option<&'static str> {
         Some(match self {
             Self::Assigned => "assigned",

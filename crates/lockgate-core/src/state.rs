@@ -17,6 +17,7 @@ use crate::plan::{Phase, PhaseKind, Plan};
 use crate::route::{KillTo, Mode, Route, Trial};
 use crate::segment::{Confine, Slice};
 use crate::share::Share;
+use crate::sums::BucketStart;
 
 /// Where one feature stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -92,6 +93,9 @@ pub struct Move {
     pub share: Share,
     /// Whether a person let it go on here.
     pub resumed: bool,
+    /// Where it was frozen: the last bucket of what it was frozen for. Whoever lets it go on from there has seen that much.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<BucketStart>,
 }
 
 /// A slice that was sent back to stable.
@@ -158,6 +162,9 @@ pub struct InPhase {
     /// When a person last let it go on; its deadline runs anew from there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resumed: Option<Timestamp>,
+    /// Up to which bucket what freezes was told when it was frozen; going on from there forgives so much and nothing later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<BucketStart>,
 }
 
 impl Stage {
@@ -193,9 +200,9 @@ impl Rollout {
             moves: Vec::new(),
             withdrawn: Vec::new(),
             alerted: BTreeSet::new(),
-            stage: Stage::Running(InPhase { phase: 0, since: at, resumed: None }),
+            stage: Stage::Running(InPhase { phase: 0, since: at, resumed: None, seen: None }),
         };
-        begun.note_move(at, false);
+        begun.note_move(at, false, None);
         begun
     }
 
@@ -244,8 +251,8 @@ impl Rollout {
         }
     }
 
-    /// Whom the present phase may touch: callers that both the rollout and the phase admit.
-    fn confine_of(&self, phase: &Phase) -> Confine {
+    /// Whom a phase may touch: callers that both the rollout and the phase admit.
+    pub(crate) fn confine_of(&self, phase: &Phase) -> Confine {
         match (self.confine.0.is_empty(), phase.confine.0.is_empty()) {
             (true, _) => phase.confine.clone(),
             (_, true) => self.confine.clone(),
@@ -259,11 +266,11 @@ impl Rollout {
     }
 
     /// Notes what is in force now, if that is something else than before.
-    fn note_move(&mut self, at: Timestamp, resumed: bool) {
+    fn note_move(&mut self, at: Timestamp, resumed: bool, seen: Option<BucketStart>) {
         let phase = self.stage.in_phase().map(|at| at.phase);
-        let now = Move { at, phase, share: self.share(), resumed };
+        let now = Move { at, phase, share: self.share(), resumed, seen };
         let is_same = |last: &Move| last.phase == now.phase && last.share == now.share;
-        if resumed || !self.moves.last().is_some_and(is_same) {
+        if resumed || seen.is_some() || !self.moves.last().is_some_and(is_same) {
             self.moves.push(now);
         }
     }
@@ -285,6 +292,12 @@ impl Rollout {
             mode,
         })
     }
+}
+
+/// The last bucket of what a rollout was frozen for; `None` where that was no evidence.
+fn seen_in(event: &Event) -> Option<BucketStart> {
+    let Event::Frozen { standing, .. } = event else { return None };
+    standing.iter().filter_map(|verdict| verdict.as_of).map(|as_of| as_of.bucket).max()
 }
 
 impl FeatureState {
@@ -315,6 +328,17 @@ impl FeatureState {
         })
     }
 
+    /// Whether a way back of this rollout would still take something back: it is not on its way already, and users have not
+    /// been given a third version since it was completed.
+    pub fn can_go_back(&self, rollout: RolloutId) -> bool {
+        let of_this = self.rollout.as_ref().filter(|present| present.id == rollout);
+        of_this.is_some_and(|present| match present.stage {
+            Stage::RollingBack { .. } | Stage::RolledBack { .. } => false,
+            Stage::Completed { .. } => self.stable.revision == present.candidate.revision,
+            _ => true,
+        })
+    }
+
     /// Takes in one more entry.
     pub fn apply(&mut self, entry: &Entry) {
         match &entry.event {
@@ -326,7 +350,12 @@ impl FeatureState {
                 rollout, stable, candidate, plan, owner, salt, confine, drill, ..
             } => {
                 self.rejected.remove(&candidate.revision);
-                self.aside = self.rollout.take().filter(|_| drill.is_some()).map(Box::new);
+                // A rehearsal steps in front of a real rollout, and of no rehearsal before it.
+                let real = self
+                    .aside
+                    .take()
+                    .or_else(|| self.rollout.take().filter(|rollout| rollout.drill.is_none()).map(Box::new));
+                self.aside = real.filter(|_| drill.is_some());
                 let begun =
                     Rollout::begin(*rollout, stable.clone(), candidate.clone(), (**plan).clone(), entry.ts);
                 self.rollout = Some(Rollout {
@@ -356,7 +385,8 @@ impl FeatureState {
         }
         if let Some(rollout) = &mut self.rollout {
             let is_mine = entry.event.rollout() == Some(rollout.id) && rollout.stage.in_phase().is_some();
-            rollout.note_move(entry.ts, is_mine && matches!(entry.event, Event::Resumed { .. }));
+            let seen = if is_mine { seen_in(&entry.event) } else { None };
+            rollout.note_move(entry.ts, is_mine && matches!(entry.event, Event::Resumed { .. }), seen);
         }
     }
 
@@ -367,8 +397,10 @@ impl FeatureState {
         };
         let at = rollout.stage.in_phase();
         match (event, at) {
-            (Event::PhaseEntered { phase, .. }, Some(_)) => {
-                rollout.stage = Stage::Running(InPhase { phase: *phase, since: ts, resumed: None });
+            (Event::PhaseEntered { phase, .. }, Some(at)) => {
+                // Entered from where it was frozen, nobody has said that what froze it was seen.
+                let seen = at.seen.filter(|_| !matches!(rollout.stage, Stage::Frozen { .. }));
+                rollout.stage = Stage::Running(InPhase { phase: *phase, since: ts, resumed: None, seen });
                 rollout.alerted.clear();
             }
             (Event::Alerted { standing, .. }, _) => {
@@ -378,16 +410,24 @@ impl FeatureState {
                 rollout.withdrawn.push(Withdrawn { slice: slice.clone(), since: ts });
             }
             (Event::Paused { why, .. }, Some(at)) => rollout.stage = Stage::Paused { at, why: why.clone() },
-            (Event::Frozen { why, .. }, Some(at)) => rollout.stage = Stage::Frozen { at, why: why.clone() },
+            (Event::Frozen { why, .. }, Some(at)) => {
+                let at = InPhase { seen: at.seen.max(seen_in(event)), ..at };
+                rollout.stage = Stage::Frozen { at, why: why.clone() };
+            }
             (Event::Resumed { .. }, Some(at)) => {
                 // Frozen, it had no calls; its time in the phase begins when it has them again.
                 let since = if matches!(rollout.stage, Stage::Frozen { .. }) { ts } else { at.since };
                 rollout.stage = Stage::Running(InPhase { since, resumed: Some(ts), ..at });
             }
             (Event::RollbackStarted { why, .. }, _) => {
+                // Once users have a third version there is nothing to take back from them, whoever raced whom to the log.
+                let is_third = matches!(rollout.stage, Stage::Completed { .. })
+                    && self.stable.revision != rollout.candidate.revision;
                 if rollout.drill.is_none() {
-                    self.stable = rollout.stable.clone();
                     self.rejected.insert(rollout.candidate.revision);
+                }
+                if rollout.drill.is_none() && !is_third {
+                    self.stable = rollout.stable.clone();
                     self.warm = None;
                 }
                 rollout.stage = Stage::RollingBack { since: ts, why: why.clone() };

@@ -91,7 +91,7 @@ impl Sum {
     pub fn n(&self) -> u64 {
         match self {
             Self::Rate { n, .. } | Self::Amount { n, .. } => *n,
-            Self::Levels(counts) => counts.values().sum(),
+            Self::Levels(counts) => counts.values().fold(0, |sum: u64, n| sum.saturating_add(*n)),
         }
     }
 

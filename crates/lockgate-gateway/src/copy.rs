@@ -26,6 +26,7 @@ use crate::observation::used;
 use crate::purse::price_of;
 use crate::record::Observed;
 use crate::shadow::{Planned, Waiting, not_made, unread};
+use crate::tally;
 use crate::tier::{self, Question, TierAnswer, Told};
 use crate::upstream::TargetError;
 
@@ -259,7 +260,10 @@ impl Coverage<'_> {
             usage.map(used),
             cost.map(Observed::CostNanoUsd),
         ];
-        self.observe(observed.into_iter().flatten());
+        let bucket = self.gateway.live.table().config.signals.bucket;
+        let when = (self.gateway.clock.now(), bucket);
+        let of = self.waiting.planned.copied_from;
+        tally::end_copy(&self.gateway.sessions, of, &self.waiting.slot, when, observed);
     }
 }
 

@@ -13,14 +13,18 @@ pub struct Counts {
     pub labels_folded: u64,
     /// Calls counted under the label values `other` because too many kinds of callers were being counted.
     pub segments_folded: u64,
-    /// Sums lost because the store was away for too long.
+    /// Sums lost because the store was away for too long, for all of them or for those that mean nothing in a later bucket.
     pub sums_dropped: u64,
     /// Sums counted in a later bucket than their own, because the store could not be written before theirs was read.
     pub sums_moved: u64,
     /// Sessions whose end was not waited for, because too many were known.
     pub sessions_displaced: u64,
-    /// Sessions whose cost was lost because nobody came to count it.
+    /// Sessions whose cost was lost because nobody came to count it, or because a call of theirs was under way when room was
+    /// made for others.
     pub sessions_lost: u64,
+    /// Observations left out of a rate, because the session had had its first hit in it before. Not a loss: whoever fails
+    /// twice in a session says the second time what is known.
+    pub repeats_left_out: u64,
     /// Calls of a trial whose callers were not looked up any more, because too many had been seen.
     pub visitors_uncounted: u64,
     /// Answers lost to the audit because the store was away for too long.

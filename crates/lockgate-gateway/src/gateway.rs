@@ -88,7 +88,10 @@ impl Gateway {
     pub async fn flush(&self) {
         let _one_at_a_time = self.flushing.lock().await;
         let time = self.settle();
-        if let Err(error) = self.recorder.flush(&self.store, &self.writer, time).await {
+        let flushed = self.recorder.flush(&self.store, &self.writer, time).await;
+        let unwritten = flushed.is_err().then(|| self.live.unwritten_since().unwrap_or(self.clock.now()));
+        self.live.tell_unwritten(unwritten);
+        if let Err(error) = flushed {
             tracing::warn!(%error, "sums were not written; they wait for the next flush");
         }
         if let Err(error) = self.answers.flush(&self.store).await {
@@ -145,6 +148,7 @@ impl Gateway {
             sums_moved: self.recorder.sums_moved.value(),
             sessions_displaced: self.sessions.displaced.value(),
             sessions_lost: self.sessions.lost.value(),
+            repeats_left_out: self.sessions.repeats.value(),
             visitors_uncounted: self.visitors.uncounted.value(),
             answers_dropped: self.answers.dropped.value(),
             shadows_crowded: shadows.crowded.value(),

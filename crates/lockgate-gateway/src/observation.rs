@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use lockgate_config::value::{TargetKind, Version};
 use lockgate_core::drill::Fault;
 use lockgate_core::duration_levels::{level, never};
@@ -162,12 +161,14 @@ impl Observation {
     /// Content of a stream reaches the client; only the first time counts.
     pub(crate) fn has_content(&mut self) {
         if !std::mem::replace(&mut self.has_content, true) {
-            self.count([Some(Observed::FirstToken(level(self.arrived.elapsed())))]);
+            let first = Observed::FirstToken(level(self.arrived.elapsed()));
+            self.tally.count(self.gateway.clock.now(), first);
         }
     }
 
     /// What to mirror once the answer is complete.
-    pub(crate) fn plan_shadow(&mut self, planned: shadow::Planned) {
+    pub(crate) fn plan_shadow(&mut self, mut planned: shadow::Planned) {
+        planned.copied_from = self.tally.seat();
         self.shadow = Some(Box::new(planned));
     }
 
@@ -212,31 +213,35 @@ impl Observation {
         self.answer.status = status;
         let end = self.as_dear_as_rehearsed(end);
         let is_answered = matches!(end, End::Answered { .. });
-        let is_fallback = self.answer.tier.is_some_and(|tier| tier > 0);
-        let finished = Some(self.finished(is_fallback && is_answered, is_fallback || !is_answered));
-        let now = match end {
-            End::CallersFault if !self.has_failed() => self.count([Some(Observed::Rejected)]),
-            End::Failed | End::CallersFault if self.first_tier == FirstTier::TimedOut => {
-                self.count([finished, Some(Observed::Latency(never()))])
-            }
-            // How fast a failure came says nothing about how fast answers are.
-            End::Failed | End::CallersFault => self.count([finished]),
-            End::Answered { usage, cost_nano_usd, refused } => self.count([
-                finished,
-                Some(Observed::Latency(level(self.arrived.elapsed()))),
-                refused.map(|refused| Observed::Answered { refused }),
-                usage.map(used),
-                cost_nano_usd.map(Observed::CostNanoUsd),
-            ]),
-        };
-        let cost = self.cost(&end);
-        self.tally.end(&self.gateway.sessions, cost, now);
+        let (observed, cost, now) = (self.observed(&end), self.cost(&end), self.gateway.clock.now());
+        self.tally.end(&self.gateway.sessions, cost, now, observed);
         if let Some(planned) = self.shadow.take()
             && is_answered
         {
             self.gateway.shadows.submit(&self.gateway, planned);
         }
         self.gateway.answers.note(self.answer.clone());
+    }
+
+    fn observed(&self, end: &End) -> [Option<Observed>; 5] {
+        let is_answered = matches!(end, End::Answered { .. });
+        let is_fallback = self.answer.tier.is_some_and(|tier| tier > 0);
+        let finished = Some(self.finished(is_fallback && is_answered, is_fallback || !is_answered));
+        match *end {
+            End::CallersFault if !self.has_failed() => [Some(Observed::Rejected), None, None, None, None],
+            End::Failed | End::CallersFault if self.first_tier == FirstTier::TimedOut => {
+                [finished, Some(Observed::Latency(never())), None, None, None]
+            }
+            // How fast a failure came says nothing about how fast answers are.
+            End::Failed | End::CallersFault => [finished, None, None, None, None],
+            End::Answered { usage, cost_nano_usd, refused } => [
+                finished,
+                Some(Observed::Latency(level(self.arrived.elapsed()))),
+                refused.map(|refused| Observed::Answered { refused }),
+                usage.map(used),
+                cost_nano_usd.map(Observed::CostNanoUsd),
+            ],
+        }
     }
 
     /// A rehearsal may count a call as dearer than it was.
@@ -283,13 +288,6 @@ impl Observation {
         let timeout = self.first_tier == FirstTier::TimedOut;
         Observed::Finished { error, timeout, fallback, degraded: told_less && (error || !self.is_replaced) }
     }
-
-    /// Counts what there is, and says when that was.
-    fn count<const N: usize>(&self, observed: [Option<Observed>; N]) -> Timestamp {
-        let now = self.gateway.clock.now();
-        self.tally.count(now, observed);
-        now
-    }
 }
 
 /// What a call used, as it is counted.
@@ -312,8 +310,8 @@ impl Drop for Observation {
         // A client that waited for content in vain waited longer than any limit; one that left in the middle of an answer
         // says nothing about how long the rest would have taken.
         let waited = (!self.has_content).then(|| Observed::Latency(never()));
-        let now = self.count([Some(left), waited]);
-        self.tally.end(&self.gateway.sessions, Cost::Unknown, now);
+        let now = self.gateway.clock.now();
+        self.tally.end(&self.gateway.sessions, Cost::Unknown, now, [Some(left), waited]);
         self.answer.status = CLIENT_LEFT;
         self.gateway.answers.note(self.answer.clone());
     }

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use lockgate_core::mishap::Mishaps;
 use lockgate_core::name::{FeatureName, LabelName, Revision};
 use lockgate_core::segment::{OTHER, Segment};
 use lockgate_core::signal::{Arm, Signal};
@@ -116,8 +117,8 @@ impl Recorder {
     /// The slot of a subject. When there are too many, callers that were not seen before share one slot per version and arm in
     /// which every label reads `other`.
     pub(crate) fn slot(&self, subject: &Subject) -> Arc<Slot> {
-        if let Some(slot) = self.slots.read().unwrap_or_else(PoisonError::into_inner).get(subject) {
-            return Arc::clone(slot);
+        if let Some(slot) = self.known_slot(subject) {
+            return slot;
         }
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         let subject = if slots.len() < SLOTS_MAX || slots.contains_key(subject) {
@@ -131,6 +132,17 @@ impl Recorder {
             Arc::new(Slot { subject: subject.clone(), given_until, buckets: Mutex::default() })
         });
         Arc::clone(slot)
+    }
+
+    /// The slot of a subject that has one already, of its own or shared. Nobody waits here for anybody but a writer.
+    fn known_slot(&self, subject: &Subject) -> Option<Arc<Slot>> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = slots.get(subject) {
+            return Some(Arc::clone(slot));
+        }
+        let shared = (slots.len() >= SLOTS_MAX).then(|| slots.get(&folded(subject)))??;
+        self.segments_folded.add(1);
+        Some(Arc::clone(shared))
     }
 
     /// Writes what changed since the last flush. What the store does not take stays for the next one, up to a bound.
@@ -171,8 +183,9 @@ impl Recorder {
     fn gather(&self, time: FlushTime) -> Vec<Row> {
         let present = self.take_in(time.present);
         let mut outbox = self.outbox();
-        self.sums_moved.add(outbox.move_late(time.read_until, present));
-        self.sums_dropped.add(outbox.shrink());
+        let late = outbox.move_late(time.read_until, present);
+        self.sums_moved.add(late.moved);
+        self.sums_dropped.add(late.dropped + outbox.shrink());
         outbox.unwritten()
     }
 
@@ -251,13 +264,24 @@ impl Slot {
         width: Duration,
         observed: impl IntoIterator<Item = Observed>,
     ) {
+        self.observe_after(Mishaps::default(), moment, width, observed);
+    }
+
+    /// The same of a call in whose session there were such mishaps before: in their rates it is not counted again.
+    pub(crate) fn observe_after(
+        &self,
+        before: Mishaps,
+        moment: Timestamp,
+        width: Duration,
+        observed: impl IntoIterator<Item = Observed>,
+    ) {
         let start = bucket_at(moment, width);
         let mut buckets = self.lock();
         // Read under the lock, which a flush takes after it has moved it.
         let open = buckets.open_at(start.max(self.given_until.start()));
         open.is_dirty = true;
         for one in observed {
-            open.counters.add(one);
+            open.counters.add(one, before);
         }
     }
 

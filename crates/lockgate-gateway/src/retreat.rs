@@ -21,7 +21,7 @@ use lockgate_core::decide::decide;
 use lockgate_core::event::{Cause, Event, Verdict};
 use lockgate_core::evidence::Ledger;
 use lockgate_core::name::{FeatureName, RolloutId};
-use lockgate_core::plan::{Mode, PhaseKind, Rule};
+use lockgate_core::plan::PhaseKind;
 use lockgate_core::state::{FeatureState, Rollout};
 use lockgate_core::sums::{BucketStart, BucketSums, Sum};
 use tokio::sync::watch;
@@ -75,10 +75,10 @@ pub(crate) fn look(gateway: &Gateway) {
         rollout.is_some_and(|rollout| rollout.id == account.rollout && width == account.width)
     });
     for (feature, rollout) in rollouts {
-        let own = judged_here(&rollout);
-        let account = accounts.entry(feature.clone()).or_insert_with(|| OwnAccount::open(&own, width, until));
-        account.take(&feature, &own, &rows, until);
-        let Some((reasons, standing)) = account.broken(&own, now) else { continue };
+        let account =
+            accounts.entry(feature.clone()).or_insert_with(|| OwnAccount::open(&rollout, width, until));
+        account.take(&feature, &rollout, &rows, until);
+        let Some((reasons, standing)) = account.broken(&rollout, now) else { continue };
         let why = format!("gateway {} saw in its own calls: {reasons}", gateway.replica());
         tracing::error!(%feature, rollout = %rollout.id, "went back to stable alone: {why}");
         if gateway.live.retreat(Retreat { at: now, feature, rollout: rollout.id, why, standing }) {
@@ -87,30 +87,22 @@ pub(crate) fn look(gateway: &Gateway) {
     }
 }
 
-/// The rollout as one gateway may judge it.
-fn judged_here(rollout: &Rollout) -> Rollout {
-    let mut own = rollout.clone();
-    own.plan
-        .triggers
-        .retain(|trigger| trigger.mode == Mode::Evidence && !matches!(trigger.rule, Rule::SpendUnder { .. }));
-    own
-}
-
 impl OwnAccount {
-    fn open(own: &Rollout, width: Duration, until: BucketStart) -> Self {
-        let began = bucket_at(own.started, width);
+    fn open(rollout: &Rollout, width: Duration, until: BucketStart) -> Self {
+        let began = bucket_at(rollout.started, width);
         let next = BucketStart(began.0.max(until.0 - BUCKETS_MAX * width_ms(width)));
-        Self { rollout: own.id, width, ledger: Ledger::of_replica(own, width), next }
+        Self { rollout: rollout.id, width, ledger: Ledger::of_replica(rollout, width), next }
     }
 
     /// Takes in every bucket that has finished, also those in which nothing was counted.
-    fn take(&mut self, feature: &FeatureName, own: &Rollout, rows: &VecDeque<Row>, until: BucketStart) {
+    fn take(&mut self, feature: &FeatureName, rollout: &Rollout, rows: &VecDeque<Row>, until: BucketStart) {
         let mut buckets: HashMap<BucketStart, BucketSums> = HashMap::new();
         for (start, key, sum) in rows.iter().filter(|(_, key, _)| key.feature == *feature) {
             let sums = buckets.entry(*start).or_default();
             sums.entry(key.clone()).or_insert_with(|| Sum::zero(key.signal.measure())).add(sum);
         }
-        self.ledger.follow(own);
+        // What comes into force is heard of late here, and counts from then on: there is nothing to read again.
+        self.ledger.follow(rollout);
         let width_ms = width_ms(self.width);
         self.next.0 = self.next.0.max(until.0 - BUCKETS_MAX * width_ms);
         let nothing = BucketSums::new();
@@ -121,9 +113,10 @@ impl OwnAccount {
     }
 
     /// Why the candidate's users must go back, if they must.
-    fn broken(&self, own: &Rollout, now: Timestamp) -> Option<(String, Vec<Verdict>)> {
-        own.phase().filter(|phase| matches!(phase.kind, PhaseKind::Canary { .. }))?;
-        let state = FeatureState { rollout: Some(own.clone()), ..FeatureState::new(own.stable.clone()) };
+    fn broken(&self, rollout: &Rollout, now: Timestamp) -> Option<(String, Vec<Verdict>)> {
+        rollout.phase().filter(|phase| matches!(phase.kind, PhaseKind::Canary { .. }))?;
+        let state =
+            FeatureState { rollout: Some(rollout.clone()), ..FeatureState::new(rollout.stable.clone()) };
         let decision = decide(&state, &self.ledger.evidence(), None, now);
         decision.events.into_iter().find_map(|event| match event {
             Event::RollbackStarted { cause: Cause::Trigger | Cause::Gate, why, standing, .. } => {

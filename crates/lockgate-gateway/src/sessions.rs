@@ -1,4 +1,4 @@
-//! Which calls belong together, and what they cost together.
+//! Which calls belong together, what they cost together, and what has gone wrong in them.
 //!
 //! A session is a caller's calls on one version with no long pause between them. It is known here by a hash while it lasts, in
 //! a table of fixed size; when it has ended, its cost is one observation. Nobody can say what a session cost before it is over,
@@ -7,6 +7,10 @@
 //! While a canary trial runs, a session counts only if it began under the trial as it is now. One that was under way when the
 //! share changed was cut by the change, and it would be cut differently in the two arms. What ends with the process is not
 //! counted either.
+//!
+//! What has gone wrong once in a session is not counted again in it ([`lockgate_core::mishap`]). That is settled when a call
+//! ends, here and under the lock, so that of two calls that fail at once one was first. Copies of a session's calls have
+//! their own mishaps, for it is another version that has them.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -15,6 +19,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lockgate_config::live::Table;
+use lockgate_core::mishap::Mishaps;
 use lockgate_core::route::Mode;
 use lockgate_core::size_levels::level;
 
@@ -22,7 +27,7 @@ use crate::counts::Counter;
 use crate::hashed::HashAsIs;
 use crate::record::{Observed, Slot};
 
-/// Most sessions that are waited for at once, over all features: some 15 MiB. At ten minutes of idleness that is 160 new
+/// Most sessions that are waited for at once, over all features: some 18 MiB. At ten minutes of idleness that is 160 new
 /// sessions a second; beyond it, the one that was silent for longest counts as ended.
 const SESSIONS_MAX: usize = 100_000;
 /// Most ended sessions that wait for a flush; more than a few hundred only when flushes are late.
@@ -39,10 +44,12 @@ pub(crate) struct Sessions {
     open: Mutex<Open>,
     pub(crate) displaced: Counter,
     pub(crate) lost: Counter,
+    /// What was left out of a rate.
+    pub(crate) repeats: Counter,
 }
 
 /// A call's part in its session, to be given back when the call ends.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Seat {
     /// The caller names nothing that a later call could share: the call is the session.
     Alone {
@@ -80,6 +87,13 @@ pub(crate) enum Cost {
     NanoUsd(u64),
     /// Nobody knows, and so nobody knows what the session cost.
     Unknown,
+}
+
+/// What a call's end brings to its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Brought {
+    pub(crate) cost: Cost,
+    pub(crate) mishaps: Mishaps,
 }
 
 /// Who calls, as far as sessions are concerned.
@@ -121,6 +135,16 @@ struct Held {
     heard_of: Timestamp,
     calls_under_way: u32,
     cost: Cost,
+    mishaps: Mishaps,
+    copies: Option<Copies>,
+}
+
+/// What has gone wrong in the copies of a session's calls.
+#[derive(Debug)]
+struct Copies {
+    /// Of which version they were asked.
+    slot: Arc<Slot>,
+    mishaps: Mishaps,
 }
 
 /// A session that is over and has a known cost.
@@ -161,37 +185,45 @@ impl Sessions {
             let oldest = open.oldest;
             self.lost.add(open.end(oldest));
         }
-        let (slot, cost) = (Arc::clone(slot), Cost::NanoUsd(0));
-        let place = open.put(key, Held { slot, began: now, under, heard_of: now, calls_under_way: 1, cost });
+        let held = Held { calls_under_way: 1, ..Held::begun(slot, under, now) };
+        let place = open.put(key, held);
         (open.seat(place), Known::Nothing)
     }
 
-    /// A call has ended.
-    pub(crate) fn end(&self, seat: Seat, slot: &Arc<Slot>, cost: Cost, now: Timestamp) {
+    /// A call has ended. Returns what had gone wrong in its session by then; nothing, if the session had to go meanwhile.
+    pub(crate) fn end(&self, seat: Seat, slot: &Arc<Slot>, brought: Brought, now: Timestamp) -> Mishaps {
+        let Brought { cost, mishaps } = brought;
         let mut open = self.lock();
         match seat {
             Seat::Alone { began, trial_since } => {
-                let held = Held {
-                    slot: Arc::clone(slot),
-                    began,
-                    under: Under { trial_since, visitor: None },
-                    heard_of: now,
-                    calls_under_way: 0,
-                    cost,
-                };
-                self.lost.add(open.note_ended(held));
+                let under = Under { trial_since, visitor: None };
+                self.lost.add(open.note_ended(Held { cost, ..Held::begun(slot, under, began) }));
+                Mishaps::default()
             }
             Seat::At { place, generation } => {
-                let Some(session) = open.sessions.get_mut(place as usize) else { return };
-                let Some(held) = session.held.as_mut().filter(|_| session.generation == generation) else {
-                    return;
-                };
+                let Some(held) = open.held_by(place, generation) else { return Mishaps::default() };
                 held.calls_under_way -= 1;
                 held.cost = held.cost.plus(cost);
                 held.heard_of = held.heard_of.max(now);
+                let before = held.mishaps;
+                held.mishaps = before.and(mishaps);
                 open.move_to_front(place);
+                before
             }
         }
+    }
+
+    /// A copy of a session's call has ended. Returns what had gone wrong by then in the session's copies to the same version.
+    pub(crate) fn end_copy(&self, of: Seat, slot: &Arc<Slot>, mishaps: Mishaps) -> Mishaps {
+        let Seat::At { place, generation } = of else { return Mishaps::default() };
+        let mut open = self.lock();
+        let Some(held) = open.held_by(place, generation) else { return Mishaps::default() };
+        let known = held.copies.as_ref().filter(|copies| Arc::ptr_eq(&copies.slot, slot));
+        let before = known.map_or_else(Mishaps::default, |copies| copies.mishaps);
+        if before.and(mishaps) != before {
+            held.copies = Some(Copies { slot: Arc::clone(slot), mishaps: before.and(mishaps) });
+        }
+        before
     }
 
     /// Counts the costs of sessions that have ended by now, as far as they are to be counted.
@@ -234,6 +266,21 @@ impl Ended {
     }
 }
 
+impl Held {
+    fn begun(slot: &Arc<Slot>, under: Under, now: Timestamp) -> Self {
+        Self {
+            slot: Arc::clone(slot),
+            began: now,
+            under,
+            heard_of: now,
+            calls_under_way: 0,
+            cost: Cost::NanoUsd(0),
+            mishaps: Mishaps::default(),
+            copies: None,
+        }
+    }
+}
+
 impl Cost {
     fn plus(self, other: Self) -> Self {
         match (self, other) {
@@ -266,6 +313,12 @@ impl Open {
 
     fn held(&self, place: u32) -> Option<&Held> {
         self.sessions.get(place as usize)?.held.as_ref()
+    }
+
+    /// The session that a seat is in, if it still goes on.
+    fn held_by(&mut self, place: u32, generation: u32) -> Option<&mut Held> {
+        let session = self.sessions.get_mut(place as usize)?;
+        session.held.as_mut().filter(|_| session.generation == generation)
     }
 
     fn seat(&self, place: u32) -> Seat {
@@ -329,12 +382,13 @@ impl Open {
         lost
     }
 
-    /// Keeps a session's cost for the next flush; returns 1 if there is no room for it. One with calls under way is not whole.
+    /// Keeps a session's cost for the next flush; returns 1 if it is lost, because there is no room for it or because calls
+    /// are under way, without which it is not whole.
     fn note_ended(&mut self, held: Held) -> u64 {
-        let Held { slot, began, under, calls_under_way: 0, cost: Cost::NanoUsd(nano_usd), .. } = held else {
+        let Held { slot, began, under, calls_under_way, cost: Cost::NanoUsd(nano_usd), .. } = held else {
             return 0;
         };
-        if self.ended.len() >= ENDED_MAX {
+        if calls_under_way > 0 || self.ended.len() >= ENDED_MAX {
             return 1;
         }
         self.ended.push(Ended { slot, began, trial_since: under.trial_since, nano_usd });

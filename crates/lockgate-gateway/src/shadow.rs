@@ -27,6 +27,7 @@ use crate::counts::Counter;
 use crate::gateway::Gateway;
 use crate::record::{Observed, Slot, Subject};
 use crate::serve::stopped;
+use crate::sessions::Seat;
 use crate::tier::Question;
 
 /// Most bytes that wait in one feature's queue, requests and what stable answered to them: some hundred long conversations, or
@@ -47,6 +48,8 @@ pub(crate) struct Planned {
     pub(crate) bytes: Bytes,
     pub(crate) wants_stream: bool,
     pub(crate) kept_bytes_max: usize,
+    /// The part that the user's call had in its session, where it is known.
+    pub(crate) copied_from: Option<Seat>,
     /// What the user was answered; `None` when that was too long to be kept.
     pub(crate) stable: Option<Box<AnswerSummary>>,
 }
@@ -105,6 +108,7 @@ impl Planned {
             bytes: question.bytes.clone(),
             wants_stream: question.wants_stream,
             kept_bytes_max: question.kept_bytes_max,
+            copied_from: None,
             stable: None,
         }
     }

@@ -1,14 +1,20 @@
 //! Counts one call from its assignment to its end: in its slot, for its session, for its caller.
 //!
+//! Assignments, times, tokens and money count for every call. Errors, time-outs, fallbacks and degraded answers count up to and
+//! with the first that lets its session down, and refusals, rejections and departures up to and with the first of their kind;
+//! the rest of the session is left out of these rates, and how much that was is counted. A call of somebody who names
+//! neither a session nor himself is a session of its own.
+//!
 //! Everything here is on the way of every call, so nothing here allocates for a caller who is known, waits, or reads a clock.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use lockgate_core::mishap::Mishaps;
 
 use crate::record::{Observed, Recorder, Slot, Subject};
-use crate::sessions::{Caller, Cost, Known, Seat, Sessions, Under};
+use crate::sessions::{Brought, Caller, Cost, Known, Seat, Sessions, Under};
 use crate::visitors::{TrialState, Visitors};
 
 /// Where calls are counted.
@@ -38,9 +44,8 @@ pub(crate) struct Begun<'c> {
 pub(crate) struct Tally {
     slot: Arc<Slot>,
     bucket: Duration,
-    /// `None` for a call that tells nothing, and once it has been given back.
+    /// `None` for a call that tells nothing, and once it has ended.
     seat: Option<Seat>,
-    is_telling: bool,
 }
 
 impl Tally {
@@ -65,20 +70,61 @@ impl Tally {
             known.filter(|(known, _)| *known == Known::Nothing).map(|_| Observed::SessionBegan),
         ];
         slot.observe(now, bucket, observed.into_iter().flatten());
-        Self { slot, bucket, seat, is_telling }
+        Self { slot, bucket, seat }
     }
 
-    /// Counts what there is, if it tells anything.
-    pub(crate) fn count<const N: usize>(&self, now: Timestamp, observed: [Option<Observed>; N]) {
-        if self.is_telling {
-            self.slot.observe(now, self.bucket, observed.into_iter().flatten());
+    /// Its part in its session; `None` for a call that tells nothing.
+    pub(crate) fn seat(&self) -> Option<Seat> {
+        self.seat
+    }
+
+    /// Counts what shows before the call ends, if it tells anything.
+    pub(crate) fn count(&self, now: Timestamp, observed: Observed) {
+        if self.seat.is_some() {
+            self.slot.observe(now, self.bucket, [observed]);
         }
     }
 
-    /// The call has ended.
-    pub(crate) fn end(&mut self, sessions: &Sessions, cost: Cost, now: Timestamp) {
-        if let Some(seat) = self.seat.take() {
-            sessions.end(seat, &self.slot, cost, now);
-        }
+    /// The call has ended: counts what there is of it that is news of its session.
+    pub(crate) fn end<const N: usize>(
+        &mut self,
+        sessions: &Sessions,
+        cost: Cost,
+        now: Timestamp,
+        observed: [Option<Observed>; N],
+    ) {
+        let Some(seat) = self.seat.take() else { return };
+        let brought = Brought { cost, mishaps: mishaps(&observed) };
+        let before = sessions.end(seat, &self.slot, brought, now);
+        count_after(before, sessions, &self.slot, (now, self.bucket), observed);
+    }
+}
+
+/// Counts what there is of a copy, once for all copies of the session of the call that it is a copy of.
+pub(crate) fn end_copy<const N: usize>(
+    sessions: &Sessions,
+    of: Option<Seat>,
+    slot: &Arc<Slot>,
+    when: (Timestamp, Duration),
+    observed: [Option<Observed>; N],
+) {
+    let before = of.map(|of| sessions.end_copy(of, slot, mishaps(&observed))).unwrap_or_default();
+    count_after(before, sessions, slot, when, observed);
+}
+
+fn mishaps(observed: &[Option<Observed>]) -> Mishaps {
+    observed.iter().flatten().filter_map(|one| one.mishap()).collect()
+}
+
+fn count_after<const N: usize>(
+    before: Mishaps,
+    sessions: &Sessions,
+    slot: &Slot,
+    (now, bucket): (Timestamp, Duration),
+    observed: [Option<Observed>; N],
+) {
+    slot.observe_after(before, now, bucket, observed.into_iter().flatten());
+    if before != Mishaps::default() {
+        sessions.repeats.add(observed.iter().flatten().map(|one| one.repeats(before)).sum());
     }
 }

@@ -59,7 +59,9 @@ impl Workbench {
             session_idle: SESSION_IDLE,
         };
         let mut tally = Tally::begin(books, begun, now);
-        tally.count(
+        tally.end(
+            &self.sessions,
+            Cost::NanoUsd(3_100_000),
             now,
             [
                 Some(Observed::Finished { error: false, timeout: false, fallback: false, degraded: false }),
@@ -69,7 +71,6 @@ impl Workbench {
                 Some(Observed::CostNanoUsd(3_100_000)),
             ],
         );
-        tally.end(&self.sessions, Cost::NanoUsd(3_100_000), now);
     }
 }
 

@@ -53,8 +53,9 @@ impl RatioTest {
     }
 }
 
-/// Gathers buckets until both arms have calls in them: where either is missing there is nothing to compare, and sparse
-/// signals would never meet in a bucket.
+/// Gathers buckets until both arms have calls in them, and enough of them that their numbers say how the traffic is split: a
+/// candidate's call beside the one of stable's that happened to come next would be taken for half of the traffic, and half of
+/// what its failures say would be lost. Where calls come quickly every bucket is a group.
 ///
 /// When a group is complete depends on the numbers of calls alone, never on the hits, so it cannot favour a side. Stable's
 /// calls are not kept while there are none of the candidate's: what happened while it was frozen or had no traffic is of
@@ -68,6 +69,12 @@ pub struct Gathering {
 
 /// Calls further apart than this many buckets are not of the same time: an hour, at 10 s.
 const GATHER_BUCKETS_MAX: u32 = 360;
+/// A group is complete when stable has so many calls for each of the candidate's: more would add a tenth to what a failure says.
+const STABLE_PER_CANDIDATE: u64 = 10;
+/// Or when both have so many together, whatever the split.
+const CALLS_ENOUGH: u64 = 40;
+/// Or after so many buckets, half an hour at 10 s: what is that sparse waits no longer.
+const WAIT_BUCKETS_MAX: u32 = 180;
 
 impl Gathering {
     /// Takes in one bucket; a complete group comes out.
@@ -82,6 +89,12 @@ impl Gathering {
         }
         self.buckets += 1;
         if self.candidate.n == 0 || self.stable.n == 0 {
+            return None;
+        }
+        let is_enough = self.stable.n >= self.candidate.n.saturating_mul(STABLE_PER_CANDIDATE)
+            || self.stable.n.saturating_add(self.candidate.n) >= CALLS_ENOUGH
+            || self.buckets >= WAIT_BUCKETS_MAX;
+        if !is_enough {
             return None;
         }
         let group = (self.candidate, self.stable);

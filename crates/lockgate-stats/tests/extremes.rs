@@ -153,14 +153,23 @@ fn sparse_arms_are_gathered_until_both_have_calls() {
     let (none, hit, miss) = (Count::default(), Count { n: 1, hits: 1 }, Count { n: 1, hits: 0 });
     assert_eq!(gathering.take(hit, none), None);
     assert_eq!(gathering.take(none, none), None);
-    assert_eq!(gathering.take(none, miss), Some((hit, miss)));
+    let ten = Count { n: 10, hits: 0 };
+    assert_eq!(gathering.take(none, miss), None, "one of each does not say how the traffic is split");
+    assert_eq!(gathering.take(none, ten), Some((hit, ten.plus(miss))));
+    // Where it is split evenly, forty together are enough; and half an hour is, whatever there is.
+    let twenty = Count { n: 20, hits: 1 };
+    assert_eq!(gathering.take(twenty, none), None);
+    assert_eq!(gathering.take(none, twenty), Some((twenty, twenty)));
+    assert_eq!(gathering.take(hit, miss), None);
+    let later = (0..400).find_map(|_| gathering.take(none, none));
+    assert_eq!(later, Some((hit, miss)));
     // Calls that found nothing to be compared with for too long are let go.
     assert_eq!(gathering.take(hit, none), None);
     for _ in 0..400 {
         assert_eq!(gathering.take(none, none), None);
     }
     assert_eq!(gathering.take(miss, none), None);
-    let (candidate, _) = gathering.take(none, miss).unwrap();
+    let (candidate, _) = gathering.take(none, Count { n: 40, hits: 0 }).unwrap();
     assert!(candidate.n <= 2, "{candidate:?}");
 }
 

@@ -23,9 +23,24 @@ use serde_json::Value;
 use crate::complaint::Complaint;
 
 /// A text for people.
+///
+/// What a file or a client wrote may stand in it: no character of it may steer the terminal.
 pub fn say(text: &str) {
+    let text = harmless(text);
     // Nothing can be done about a terminal that has gone, and nobody is left to tell.
     let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// Text without characters that steer a terminal or turn the direction of writing.
+fn harmless(text: &str) -> std::borrow::Cow<'_, str> {
+    let steers = |c: char| {
+        (c.is_control() && !matches!(c, '\n' | '\t'))
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    match text.contains(steers) {
+        true => text.replace(steers, "\u{fffd}").into(),
+        false => text.into(),
+    }
 }
 
 /// JSON for programs, laid out so that people can read it too.
@@ -109,5 +124,16 @@ impl Screen {
         if lines > 0 {
             let _ = write!(drawn, "\x1b[{lines}A\x1b[J");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_does_not_steer_the_terminal() {
+        assert_eq!(harmless("a\tb\nc"), "a\tb\nc");
+        assert_eq!(harmless("red \u{1b}[31m and \u{202e}turned"), "red \u{fffd}[31m and \u{fffd}turned");
     }
 }

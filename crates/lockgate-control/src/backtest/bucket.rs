@@ -1,11 +1,12 @@
 //! Outcomes added up per bucket, until the bucket is closed.
 //!
 //! A handful of buckets is open at any time, for lines may come a little out of order. What a bucket means (copies, calls of
-//! users) depends on where the rollout stands when it is closed, so here only the two arms are told apart; and who called is
-//! kept line by line, in the order of the file, up to a bound.
+//! users) depends on where the rollout stands when it is closed, so here only the two arms are told apart; and who called, and
+//! what went wrong for him, is kept line by line up to a bound.
 
 use std::collections::BTreeMap;
 
+use lockgate_core::mishap::{Mishap, Mishaps};
 use lockgate_core::name::{FeatureName, Revision};
 use lockgate_core::signal::{Arm, Signal};
 use lockgate_core::sums::{BucketSums, Sum, SumKey};
@@ -14,7 +15,7 @@ use super::line::{Outcome, Side};
 use super::segments::{SegmentIndex, Segments};
 use super::signals::{Seen, SignalIndex, Signals};
 
-/// Most calls of which the caller is kept until their buckets close, 40 MB: a million within forty seconds. Those beyond are
+/// Most calls of which the caller is kept until their buckets close, 64 MB: a million within forty seconds. Those beyond are
 /// counted, but not as anybody's.
 const CALLERS_MAX: usize = 1 << 20;
 
@@ -42,6 +43,15 @@ pub(super) struct Call {
     pub(super) slot: SlotIndex,
     /// Milliseconds after the bucket's start.
     pub(super) after_ms: u32,
+    pub(super) rates: Rates,
+}
+
+/// What a call's line tells of the rates in which a session counts up to its first hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Rates {
+    /// A bit each, in the order of [`Signals::mishaps`].
+    told: u8,
+    hits: u8,
 }
 
 /// One bucket's outcomes.
@@ -76,6 +86,18 @@ impl Counters {
         self.touched |= 1 << index;
     }
 
+    fn add_rates(&mut self, signals: &Signals, rates: Rates, before: Mishaps) -> bool {
+        let mut has_left_out = false;
+        for (index, mishap, was) in rates.each(signals) {
+            if before.has(mishap) {
+                has_left_out = true;
+            } else {
+                self.add(signals, index, Seen::Was(was));
+            }
+        }
+        has_left_out
+    }
+
     /// Hands over every sum and is empty again.
     fn drain(&mut self, mut put: impl FnMut(SignalIndex, Sum)) {
         while self.touched != 0 {
@@ -88,7 +110,41 @@ impl Counters {
     }
 }
 
+impl Rates {
+    /// Takes in what is seen of one signal, if it is one of those.
+    fn take(&mut self, signals: &Signals, index: SignalIndex, seen: Seen) -> bool {
+        let nth = signals.mishaps.iter().position(|(limited, _)| *limited == index);
+        let (Some(nth), Seen::Was(was)) = (nth, seen) else { return false };
+        self.told |= 1 << nth;
+        self.hits |= u8::from(was) << nth;
+        true
+    }
+
+    /// What is told of each.
+    fn each(self, signals: &Signals) -> impl Iterator<Item = (SignalIndex, Mishap, bool)> {
+        let told = signals.mishaps.iter().enumerate().filter(move |(nth, _)| self.told & (1 << nth) != 0);
+        told.map(move |(nth, (index, mishap))| (*index, *mishap, self.hits & (1 << nth) != 0))
+    }
+
+    pub(super) fn mishaps(self, signals: &Signals) -> Mishaps {
+        self.each(signals).filter(|(_, _, was)| *was).map(|(_, mishap, _)| mishap).collect()
+    }
+}
+
 impl Bucket {
+    /// Adds what a call's line tells of mishaps, as far as it is news after those that its session had before. Returns
+    /// whether something was left out.
+    pub(super) fn add_rates(
+        &mut self,
+        signals: &Signals,
+        spare: &mut Vec<Counters>,
+        call: &Call,
+        before: Mishaps,
+    ) -> bool {
+        let counters = self.slots.entry(call.slot).or_insert_with(|| spare.pop().unwrap_or_default());
+        counters.add_rates(signals, call.rates, before)
+    }
+
     /// Adds to one signal of a slot.
     pub(super) fn add(
         &mut self,
@@ -161,11 +217,15 @@ impl Open {
         let slot = slot_of(outcome.segment, outcome.side);
         let counters = bucket.slots.entry(slot).or_insert_with(|| self.spare.pop().unwrap_or_default());
         counters.add(signals, signals.at.assigned, Seen::Amount(1));
+        let mut rates = Rates::default();
         for (index, seen) in &outcome.seen {
-            counters.add(signals, *index, *seen);
+            if !rates.take(signals, *index, *seen) {
+                counters.add(signals, *index, *seen);
+            }
         }
         if self.callers >= CALLERS_MAX {
             self.uncounted += 1;
+            counters.add_rates(signals, rates, Mishaps::default());
             return;
         }
         self.callers += 1;
@@ -175,6 +235,7 @@ impl Open {
             cost_nano_usd: outcome.cost_nano_usd,
             slot,
             after_ms: (ts_ms - start) as u32,
+            rates,
         });
     }
 

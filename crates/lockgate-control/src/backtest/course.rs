@@ -20,7 +20,7 @@ use lockgate_core::sums::{BucketStart, BucketSums};
 
 use super::bucket::{Bucket, Counters, Part, SlotIndex, segment_of, side_of};
 use super::line::{LineReader, Side};
-use super::people::{Distinct, Ended, Sessions};
+use super::people::{Distinct, Ended, Sessions, Share};
 use super::problem::Problem;
 use super::signals::Seen;
 use super::telling::{Grounds, Told, What, rules, told};
@@ -51,6 +51,8 @@ pub(super) struct Course<'t> {
     since: Option<Timestamp>,
     visitors: Distinct,
     pub(super) sessions: Sessions,
+    /// Calls that were left out of a rate after a mishap of their session.
+    pub(super) repeats: u64,
     /// The phase of which a hold was told, by when it was entered.
     held: Option<Timestamp>,
     mismatch_told: bool,
@@ -81,6 +83,26 @@ enum Meaning {
     AfterFreeze,
     /// Calls of users, of which every one is its own now.
     Everybody,
+}
+
+impl Meaning {
+    /// The arm that the candidate's outcomes are of.
+    fn arm(self) -> Arm {
+        match self {
+            Self::Copies => Arm::Shadow,
+            Self::Users | Self::AfterFreeze => Arm::Candidate,
+            Self::Everybody => Arm::Stable,
+        }
+    }
+
+    /// One of a session's sessions: it has one of its own with each version, and another when the version takes part as
+    /// something else.
+    fn session(self, session: u64, side: Side) -> u64 {
+        match (side, self.arm()) {
+            (Side::Stable, _) => session,
+            (Side::Candidate, arm) => !session.wrapping_add(arm as u64),
+        }
+    }
 }
 
 impl<'t> Course<'t> {
@@ -120,6 +142,7 @@ impl<'t> Course<'t> {
             since: None,
             visitors: Distinct::default(),
             sessions: Sessions::default(),
+            repeats: 0,
             held: None,
             mismatch_told: false,
             stopped_by: None,
@@ -237,7 +260,7 @@ impl<'t> Course<'t> {
         }
     }
 
-    /// Visitors, sessions and what those cost, from the calls of a bucket in the order of the file.
+    /// Visitors, sessions, what those cost and what goes wrong in them, from the calls of a bucket in the order of time.
     fn count_people(
         &mut self,
         start_ms: i64,
@@ -251,7 +274,9 @@ impl<'t> Course<'t> {
         let counts_visitors = meaning == Meaning::Users && self.has_settled(start_ms);
         let reaches = matches!(meaning, Meaning::Users | Meaning::Everybody);
         let cost = |nano_usd| Seen::Level(size_levels::level(nano_usd));
-        for call in std::mem::take(&mut bucket.calls) {
+        let mut calls = std::mem::take(&mut bucket.calls);
+        calls.sort_by_key(|call| call.after_ms);
+        for call in calls {
             let side = side_of(call.slot);
             if side == Side::Candidate && !self.may_touch(call.slot, meaning, reader) {
                 self.reached.outside += 1;
@@ -266,20 +291,21 @@ impl<'t> Course<'t> {
             if counts_visitors && call.visitor.is_none_or(|visitor| self.visitors.insert(visitor)) {
                 bucket.add(signals, spare, call.slot, at.visitors, Seen::Amount(1));
             }
-            let (begins, ended) = match call.session {
+            let Share { begins, ended, before } = match call.session {
                 Some(session) => {
-                    // A session that both arms answered is one of each.
-                    let session = if side == Side::Candidate { !session } else { session };
+                    let session = meaning.session(session, side);
                     let ts_ms = start_ms + i64::from(call.after_ms);
-                    self.sessions.call(session, ts_ms, call.slot, call.cost_nano_usd)
+                    let mishaps = call.rates.mishaps(signals);
+                    self.sessions.call(session, ts_ms, call.slot, call.cost_nano_usd, mishaps)
                 }
                 None => {
                     if let Some(nano_usd) = call.cost_nano_usd {
                         bucket.add(signals, spare, call.slot, at.session_cost, cost(nano_usd));
                     }
-                    (true, None)
+                    Share { begins: true, ..Share::default() }
                 }
             };
+            self.repeats += u64::from(bucket.add_rates(signals, spare, &call, before));
             if begins {
                 bucket.add(signals, spare, call.slot, at.sessions, Seen::Amount(1));
             }
@@ -309,11 +335,7 @@ impl<'t> Course<'t> {
         reader: &LineReader,
         spare: &mut Vec<Counters>,
     ) -> BucketSums {
-        let arm = match meaning {
-            Meaning::Copies => Arm::Shadow,
-            Meaning::Users | Meaning::AfterFreeze => Arm::Candidate,
-            Meaning::Everybody => Arm::Stable,
-        };
+        let arm = meaning.arm();
         bucket.sums(&reader.signals, &reader.segments, spare, &self.feature, |slot| match side_of(slot) {
             Side::Stable => Some(Part { arm: Arm::Stable, revision: self.stable.revision }),
             Side::Candidate => self

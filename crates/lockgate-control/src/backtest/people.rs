@@ -1,18 +1,23 @@
-//! Who called: how many different people, who is new since the share last changed, and which sessions begin and end.
+//! Who called: how many different people, who is new since the share last changed, which sessions begin and end, and what has
+//! gone wrong in them.
 //!
 //! People are told apart by hashes, and there may be more of them than fit. Then every second one is let go of, by a bit of
 //! the hash: what is left is a fair part of both arms, so counts can be scaled up and splits stay what they are.
 
 use std::collections::{HashMap, HashSet};
 
+use lockgate_core::mishap::Mishaps;
+
 use super::bucket::SlotIndex;
 
 /// Most people held at once, some 20 MB.
 const PEOPLE_MAX: usize = 1 << 20;
-/// Most sessions open at once, some 30 MB. Calls of further ones are not counted as sessions.
+/// Most sessions open at once, some 40 MB. Calls of further ones are not counted as sessions.
 const SESSIONS_MAX: usize = 1 << 19;
 /// A session that was quiet for so long is over; the next call begins another.
 const IDLE_MS: i64 = 10 * 60 * 1000;
+/// Longest life of a session, as in a gateway.
+const LIFE_MS: i64 = 24 * 3600 * 1000;
 /// How often, in the time of the file, sessions are looked through for those that are over.
 const SWEEP_MS: i64 = 60 * 1000;
 
@@ -58,11 +63,24 @@ impl Distinct {
 /// A session under way.
 #[derive(Debug, Clone, Copy)]
 struct Session {
+    began_ms: i64,
     last_ms: i64,
     cost_nano_usd: Option<u64>,
     slot: SlotIndex,
+    mishaps: Mishaps,
     /// Whether it began under the share that is in force.
     is_whole: bool,
+}
+
+/// What a call is to its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Share {
+    /// Whether the session begins with it.
+    pub(super) begins: bool,
+    /// The end of the session before it that was quiet for too long.
+    pub(super) ended: Option<Ended>,
+    /// What had gone wrong in the session before it.
+    pub(super) before: Mishaps,
 }
 
 /// What a session's end adds.
@@ -82,33 +100,37 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// Notes a call. Returns whether it begins a session, and the end of the one before it that was quiet for too long.
+    /// Notes a call of a session.
     pub(super) fn call(
         &mut self,
         session: u64,
         ts_ms: i64,
         slot: SlotIndex,
         cost: Option<u64>,
-    ) -> (bool, Option<Ended>) {
+        mishaps: Mishaps,
+    ) -> Share {
+        let begun =
+            Session { began_ms: ts_ms, last_ms: ts_ms, cost_nano_usd: cost, slot, mishaps, is_whole: true };
         if let Some(known) = self.open.get_mut(&session) {
-            if ts_ms - known.last_ms < IDLE_MS {
+            if known.goes_on(ts_ms) {
+                let before = known.mishaps;
+                known.mishaps = before.and(mishaps);
                 known.last_ms = known.last_ms.max(ts_ms);
                 known.cost_nano_usd = match (known.cost_nano_usd, cost) {
                     (Some(before), Some(cost)) => Some(before.saturating_add(cost)),
                     (before, cost) => before.or(cost),
                 };
-                return (false, None);
+                return Share { before, ..Share::default() };
             }
-            let ended = known.end();
-            *known = Session { last_ms: ts_ms, cost_nano_usd: cost, slot, is_whole: true };
-            return (true, ended);
+            let ended = std::mem::replace(known, begun).end();
+            return Share { begins: true, ended, ..Share::default() };
         }
         if self.open.len() >= SESSIONS_MAX {
             self.uncounted += 1;
-            return (false, None);
+            return Share::default();
         }
-        self.open.insert(session, Session { last_ms: ts_ms, cost_nano_usd: cost, slot, is_whole: true });
-        (true, None)
+        self.open.insert(session, begun);
+        Share { begins: true, ..Share::default() }
     }
 
     /// Ends those that have been quiet for long enough at a moment. Looked for only now and then.
@@ -118,7 +140,7 @@ impl Sessions {
         }
         self.swept_ms = now_ms;
         self.open.retain(|_, session| {
-            let is_open = now_ms - session.last_ms < IDLE_MS;
+            let is_open = session.goes_on(now_ms);
             if let Some(end) = session.end().filter(|_| !is_open) {
                 ended(end);
             }
@@ -138,6 +160,10 @@ impl Sessions {
 }
 
 impl Session {
+    fn goes_on(&self, now_ms: i64) -> bool {
+        now_ms - self.last_ms < IDLE_MS && now_ms - self.began_ms < LIFE_MS
+    }
+
     fn end(&self) -> Option<Ended> {
         let cost_nano_usd = self.cost_nano_usd.filter(|_| self.is_whole)?;
         Some(Ended { slot: self.slot, cost_nano_usd })
@@ -146,6 +172,8 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
+    use lockgate_core::mishap::Mishap;
+
     use super::*;
 
     #[test]
@@ -164,21 +192,45 @@ mod tests {
     #[test]
     fn a_session_ends_when_it_was_quiet_and_another_begins() {
         let mut sessions = Sessions::default();
-        assert_eq!(sessions.call(1, 0, 0, Some(5)), (true, None));
-        assert_eq!(sessions.call(1, IDLE_MS - 1, 0, Some(7)), (false, None));
+        let mut call = |ts_ms, cost| {
+            let Share { begins, ended, .. } = sessions.call(1, ts_ms, 0, cost, Mishaps::default());
+            (begins, ended)
+        };
+        assert_eq!(call(0, Some(5)), (true, None));
+        assert_eq!(call(IDLE_MS - 1, Some(7)), (false, None));
         let ended = Ended { slot: 0, cost_nano_usd: 12 };
-        assert_eq!(sessions.call(1, 2 * IDLE_MS, 0, None), (true, Some(ended)));
+        assert_eq!(call(2 * IDLE_MS, None), (true, Some(ended)));
         let mut costs = Vec::new();
         sessions.sweep(3 * IDLE_MS, |ended| costs.push(ended));
         assert!(costs.is_empty() && sessions.open.is_empty(), "nothing is known of what it cost");
     }
 
     #[test]
+    fn what_went_wrong_is_known_until_the_session_is_over() {
+        let mut sessions = Sessions::default();
+        let failed: Mishaps = [Mishap::LetDown].into_iter().collect();
+        let mut call = |session, ts_ms, mishaps| sessions.call(session, ts_ms, 0, None, mishaps).before;
+        assert_eq!(call(1, 0, failed), Mishaps::default());
+        assert_eq!(call(1, 1, Mishaps::default()), failed);
+        assert_eq!(call(2, 2, failed), Mishaps::default(), "another session");
+        assert_eq!(call(1, IDLE_MS, failed), failed);
+        assert_eq!(call(1, 2 * IDLE_MS, failed), Mishaps::default(), "it was quiet");
+    }
+
+    #[test]
+    fn a_session_that_never_pauses_ends_after_a_day() {
+        let mut sessions = Sessions::default();
+        let calls = 2 * LIFE_MS / 60_000;
+        let begins = |minute| sessions.call(1, minute * 60_000, 0, None, Mishaps::default()).begins;
+        assert_eq!((0..calls).map(begins).filter(|begins| *begins).count(), 2);
+    }
+
+    #[test]
     fn a_session_from_before_the_share_changed_is_not_counted() {
         let mut sessions = Sessions::default();
-        sessions.call(1, 0, 0, Some(5));
+        sessions.call(1, 0, 0, Some(5), Mishaps::default());
         sessions.cut();
-        sessions.call(2, 1, 1, Some(6));
+        sessions.call(2, 1, 1, Some(6), Mishaps::default());
         let mut costs = Vec::new();
         sessions.end_all(|ended| costs.push(ended));
         assert_eq!(costs, [Ended { slot: 1, cost_nano_usd: 6 }]);

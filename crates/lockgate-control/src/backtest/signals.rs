@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use lockgate_core::mishap::Mishap;
 use lockgate_core::plan::Plan;
 use lockgate_core::signal::{Measure, Signal};
 use lockgate_core::sums::{Sum, score_step};
@@ -56,6 +57,8 @@ pub(super) struct Signals {
     signals: Vec<Signal>,
     keys: HashMap<String, SignalIndex>,
     pub(super) at: Places,
+    /// The rates that a session closes to itself by its first hit, and what such a hit is. A handful: they are kept as bits.
+    pub(super) mishaps: Vec<(SignalIndex, Mishap)>,
 }
 
 /// Where the signals are that others are derived from.
@@ -117,7 +120,10 @@ impl Signals {
             keys.insert(signal.to_string(), index);
             keys.entry(name.to_string()).or_insert(index);
         }
-        Self { signals, keys, at }
+        let mishaps = signals.iter().enumerate();
+        let mishaps = mishaps.filter_map(|(index, signal)| Some((index as SignalIndex, Mishap::of(signal)?)));
+        let mishaps = mishaps.collect();
+        Self { signals, keys, at, mishaps }
     }
 
     pub(super) fn count(&self) -> usize {

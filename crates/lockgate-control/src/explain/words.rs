@@ -155,6 +155,7 @@ fn rounded(part: f64) -> f64 {
 /// Rates, scores and parts of slow calls lie between 0 and 1 and are shown in percent; amounts as they are.
 fn figure(verdict: &Verdict, value: f64) -> String {
     match verdict.signal.measure() {
+        _ if verdict.signal.is_money() => format!("${value:.4}"),
         Measure::Amount | Measure::Sizes => format!("{value:.2}"),
         Measure::Rate | Measure::Score | Measure::Durations => percent(value),
     }

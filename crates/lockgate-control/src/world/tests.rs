@@ -22,6 +22,7 @@ const CONFIG: &str = r#"
         versions:
           v1: { kind: prompt, chain: [ { target: desk } ] }
           v2: { kind: prompt, chain: [ { target: desk }, { target: desk } ] }
+          v3: { kind: prompt, chain: [ { target: desk }, { target: desk }, { target: desk } ] }
 "#;
 
 fn feature() -> FeatureName {
@@ -132,4 +133,29 @@ fn what_waits_for_the_store_is_bounded_and_never_loses_a_rollback() {
     assert!(world.pending().len() <= PENDING_MAX, "{}", world.pending().len());
     assert_eq!(word(&world), "rolling_back");
     assert_eq!(world.state(&feature()).unwrap().killed, Some(KillTo::Rules));
+}
+
+#[test]
+fn a_way_back_that_waits_for_the_store_does_not_take_a_third_version_from_users() {
+    let mut world = world();
+    let state = world.state(&feature()).unwrap();
+    let rollout = state.rollout.as_ref().unwrap();
+    let (id, v2) = (rollout.id, rollout.candidate.clone());
+    let config = lockgate_config::parse(CONFIG, Path::new("."), &|_| None).unwrap().config;
+    let v3 =
+        config.version(&feature(), &lockgate_core::name::VersionName::new("v3").unwrap()).unwrap().id.clone();
+    let back = Event::RollbackStarted {
+        rollout: id,
+        cause: lockgate_core::event::Cause::Trigger,
+        why: "late".into(),
+        standing: Vec::new(),
+    };
+    world.put_in_force(vec![entry(back.clone())]);
+    let completed = Event::Completed { rollout: id, warm_until: AT };
+    let flipped = Event::Flipped { from: v2, to: v3.clone(), why: "test".into(), warm_until: AT };
+    world.take_in(&logged(&world, vec![completed, flipped]));
+    assert_eq!(world.state(&feature()).unwrap().stable, v3);
+    assert!(world.pending().is_empty());
+    world.take_in(&logged(&world, vec![back]));
+    assert_eq!(world.state(&feature()).unwrap().stable, v3, "not even from the log");
 }

@@ -51,16 +51,23 @@ pub(super) fn decide(
             return vec![roll_back(rollout, cause, standing)];
         }
     }
-    let of_slices = slices(rollout, at, &broken, now);
+    let freezing = whole(Some(Action::Freeze));
+    let of_slices = slices(rollout, at, &broken, &freezing, now);
     if !of_slices.is_empty() {
         return of_slices;
     }
-    let freezing = whole(Some(Action::Freeze));
     if freezing.is_empty() { Vec::new() } else { freeze(rollout, Cause::Trigger, freezing) }
 }
 
-/// What follows for slices in which something is broken, as the plan says.
-fn slices(rollout: &Rollout, at: InPhase, broken: &[&Check], now: Timestamp) -> Vec<Event> {
+/// What follows for slices in which something is broken, as the plan says. `freezing` is what freezes in the whole: where both
+/// do, both are told, because whoever goes on from there is taken to have seen it.
+fn slices(
+    rollout: &Rollout,
+    at: InPhase,
+    broken: &[&Check],
+    freezing: &[Verdict],
+    now: Timestamp,
+) -> Vec<Event> {
     let is_withdrawn = |slice: &Slice| rollout.withdrawn.iter().any(|withdrawn| withdrawn.slice == *slice);
     let action = rollout.plan.slices.action;
     let mut standing: Vec<(&Slice, Verdict)> = (broken.iter())
@@ -76,7 +83,7 @@ fn slices(rollout: &Rollout, at: InPhase, broken: &[&Check], now: Timestamp) -> 
     };
     match action {
         SliceAction::RollBack => vec![roll_back(rollout, cause, verdicts(&standing))],
-        SliceAction::Freeze => freeze(rollout, cause, verdicts(&standing)),
+        SliceAction::Freeze => freeze(rollout, cause, [verdicts(&standing), freezing.to_vec()].concat()),
         // One at a time: what is left is judged anew without it, and a caller of the first may be in the second too.
         SliceAction::Withdraw => {
             let slice = (*first).clone();
@@ -99,7 +106,7 @@ fn freeze(rollout: &Rollout, cause: Cause, standing: Vec<Verdict>) -> Vec<Event>
 }
 
 /// Whether the evidence still holds the calls of a slice that has been sent back since. The next bucket begins anew.
-fn predates_withdrawal(rollout: &Rollout, evidence: &Evidence) -> bool {
+pub(super) fn predates_withdrawal(rollout: &Rollout, evidence: &Evidence) -> bool {
     let is_after =
         |moment: Timestamp| evidence.last_closed.is_some_and(|closed| closed.timestamp() >= moment);
     rollout.withdrawn.iter().any(|withdrawn| !is_after(withdrawn.since))
@@ -112,18 +119,21 @@ fn is_gate_so_far(check: &Check, rollout: &Rollout, at: InPhase) -> bool {
     so_far.iter().any(|phase| forwards::holds(phase, check))
 }
 
-/// Whether a person has let the rollout go on since this freeze was called for: a proof from before then does not freeze
-/// again, and a window counts again when it holds only what came later.
+/// Whether a person has let the rollout go on after it was frozen for this: a proof that was told then does not freeze again,
+/// and a window counts again when it holds only what came later. What was shown after that was seen by nobody.
 fn is_forgiven(check: &Check, rollout: &Rollout, at: InPhase, now: Timestamp) -> bool {
-    let Some(resumed) = at.resumed else { return false };
+    let is_seen = at.seen.is_some_and(|seen| check.broken_since.is_some_and(|broken| broken <= seen));
+    if !is_seen {
+        return false;
+    }
     match check.rule {
         Rule::SpendUnder { .. } => {
             let over = (rollout.plan.triggers.iter())
                 .filter(|trigger| trigger.action == Action::Freeze && trigger.signal == check.verdict.signal)
                 .map(|trigger| trigger.over)
                 .max();
-            over.is_some_and(|over| now < later(resumed, over))
+            over.is_some_and(|over| now < later(at.since, over))
         }
-        _ => check.broken_since.is_some_and(|bucket| bucket.timestamp() < resumed),
+        _ => true,
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Decision, later};
+use super::{Decision, backwards, later};
 use crate::event::{Cause, Event, Outcome, Verdict};
 use crate::evidence::course::lane_of;
 use crate::evidence::say::in_words;
@@ -49,7 +49,7 @@ pub(super) fn decide(
     decision: Decision,
 ) -> Decision {
     let is_last = at.phase + 1 >= rollout.plan.phases.len();
-    let mut missing = missing(phase, evidence, now);
+    let mut missing = missing(rollout, at, phase, evidence, now);
     if is_last && phase.gates.is_empty() && phase.kind.share() == Share::FULL {
         // Everybody has it already; there is nothing left that could be shown before.
         missing.clear();
@@ -64,6 +64,10 @@ pub(super) fn decide(
     if missing.is_empty() {
         return Decision { events: onwards(rollout, at, gates, now), ..decision };
     }
+    let stands_in_the_way = broken_for_next(rollout, at, phase, evidence);
+    if now >= dwell_ends && !stands_in_the_way.is_empty() && missing.len() == stands_in_the_way.len() {
+        return Decision { events: vec![no_way_on(rollout, &missing, stands_in_the_way)], ..decision };
+    }
     let deadline = later(at.resumed.unwrap_or(at.since), phase.deadline);
     if now >= deadline && now >= dwell_ends {
         let over = out_of_time(rollout, gates, missing.join("; "));
@@ -72,6 +76,25 @@ pub(super) fn decide(
     let next_look = [Some(dwell_ends), Some(deadline), decision.look_again_at];
     let look_again_at = next_look.into_iter().flatten().filter(|moment| *moment > now).min();
     Decision { waiting_for: missing, look_again_at, ..decision }
+}
+
+/// Gates of the next phase that are shown to be broken already.
+fn broken_for_next(rollout: &Rollout, at: InPhase, phase: &Phase, evidence: &Evidence) -> Vec<Verdict> {
+    let Some(next) = rollout.plan.phases.get(at.phase + 1) else { return Vec::new() };
+    let is_in_the_way = |check: &&Check| {
+        check.action.is_none()
+            && check.verdict.outcome == Outcome::Fail
+            && !holds(phase, check)
+            && holds(next, check)
+    };
+    evidence.checks.iter().filter(is_in_the_way).map(|check| check.verdict.clone()).collect()
+}
+
+/// All that this phase asks for is there, and what the next one asks for is shown to be broken: it would go back as soon as
+/// it was entered, and goes back without reaching more people.
+fn no_way_on(rollout: &Rollout, missing: &[String], standing: Vec<Verdict>) -> Event {
+    let why = format!("it cannot go on: {}", missing.join("; "));
+    Event::RollbackStarted { rollout: rollout.id, cause: Cause::Gate, why, standing }
 }
 
 /// A phase that was not left in time. Going on is not among what may follow.
@@ -94,7 +117,13 @@ fn still_withdrawn(rollout: &Rollout) -> Option<String> {
 }
 
 /// What must still be shown before the phase may be left, dwell time aside. Empty only when something was shown.
-fn missing(phase: &Phase, evidence: &Evidence, now: Timestamp) -> Vec<String> {
+fn missing(
+    rollout: &Rollout,
+    at: InPhase,
+    phase: &Phase,
+    evidence: &Evidence,
+    now: Timestamp,
+) -> Vec<String> {
     let mut missing = Vec::new();
     let mut passed = 0;
     for gate in &phase.gates {
@@ -108,14 +137,10 @@ fn missing(phase: &Phase, evidence: &Evidence, now: Timestamp) -> Vec<String> {
             None => missing.push(format!("{} {}: no evidence is kept of it", gate.signal, gate.rule)),
         }
     }
-    for check in evidence.checks.iter().filter(|check| check.lane == lane_of(phase)) {
-        let verdict = &check.verdict;
-        let moves = matches!(check.action, Some(Action::RollBack | Action::Freeze));
-        if moves && verdict.outcome == Outcome::Fail {
-            missing.push(format!("{}: {}", verdict.name, verdict.why));
-        } else if moves && check.of_both {
-            missing.push(format!("{}: an incident in both arms: {}", verdict.name, verdict.why));
-        }
+    missing.extend(broken(rollout, at, phase, evidence));
+    if backwards::predates_withdrawal(rollout, evidence) {
+        missing
+            .push("a bucket from after a slice was sent back: what is counted so far holds its calls".into());
     }
     missing.extend(evidence.mismatch.map(|mismatch| mismatch_words(&mismatch)));
     if passed == 0 && missing.is_empty() {
@@ -129,6 +154,37 @@ fn missing(phase: &Phase, evidence: &Evidence, now: Timestamp) -> Vec<String> {
         None => missing.push("a call of the candidate's: none was counted yet".into()),
     }
     missing
+}
+
+/// What is broken, of the whole or of a slice, and would not let the next phase be entered: also a limit that only that phase
+/// sets. While the phase lasts such a limit is not in force yet; once nothing else is missing, there is no way on.
+fn broken(rollout: &Rollout, at: InPhase, phase: &Phase, evidence: &Evidence) -> Vec<String> {
+    let next = rollout.plan.phases.get(at.phase + 1);
+    let waits = |check: &Check| {
+        let verdict = &check.verdict;
+        let name = match &verdict.slice {
+            Some(slice) => format!("{slice}: {}", verdict.name),
+            None => verdict.name.clone(),
+        };
+        let is_broken = verdict.outcome == Outcome::Fail;
+        match check.action {
+            Some(Action::RollBack | Action::Freeze) if is_broken => Some(format!("{name}: {}", verdict.why)),
+            Some(Action::RollBack | Action::Freeze) if check.of_both => {
+                Some(format!("{name}: an incident in both arms: {}", verdict.why))
+            }
+            // Of the whole, this phase's own gates are asked for one by one.
+            None if is_broken && check.slice.is_some() && holds(phase, check) => {
+                Some(format!("{name}: {}", verdict.why))
+            }
+            None if is_broken && !holds(phase, check) => {
+                let next = next.filter(|next| holds(next, check))?;
+                Some(format!("{name}, which the next phase (`{}`) asks for: {}", next.name, verdict.why))
+            }
+            _ => None,
+        }
+    };
+    let of_lane = evidence.checks.iter().filter(|check| check.lane == lane_of(phase));
+    of_lane.filter_map(waits).collect()
 }
 
 /// That callers are split otherwise than the phase says.

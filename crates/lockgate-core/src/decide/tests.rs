@@ -5,6 +5,7 @@ mod hard;
 mod phases;
 mod properties;
 mod rebuilt;
+mod rings;
 mod scene;
 mod slices;
 mod split;

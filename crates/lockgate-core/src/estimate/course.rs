@@ -333,10 +333,11 @@ impl<'a> Scene<'a> {
                 phase: Some(i),
                 share: phase.kind.share(),
                 resumed: false,
+                seen: None,
             })
             .collect();
         let since = rollout.moves.last().map_or(rollout.started, |moved| moved.at);
-        rollout.stage = Stage::Running(InPhase { phase, since, resumed: None });
+        rollout.stage = Stage::Running(InPhase { phase, since, resumed: None, seen: None });
         rollout
     }
 }

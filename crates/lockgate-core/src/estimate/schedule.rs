@@ -4,8 +4,8 @@
 //! On a path without chance a gate passes about when half of all candidates would have passed it. That is good enough to lay
 //! phases end to end, to say that a gate has no hope before its deadline, and to choose how finely the draws must look.
 
-use super::Undecidable;
 use super::course::{Question, Scene};
+use super::{PhaseEstimate, Undecidable};
 use crate::evidence::course::lane_of;
 use crate::plan::{Gate, Need, Phase, PhaseKind, Plan, Rule};
 use crate::share::percent;
@@ -42,6 +42,13 @@ pub(super) enum Passing {
     Never,
 }
 
+/// A gate decides in time when it does so in four of five rollouts.
+const IN_TIME: f64 = 0.8;
+/// What is expected on average takes at most so much longer in four of five cases.
+const SPREAD: f64 = 1.25;
+/// What is advised is enough for nearly all cases, and not for every other.
+const ENOUGH: f64 = 1.6;
+
 impl Schedule {
     /// Lays the phases of a plan end to end.
     pub(super) fn of(scene: &Scene<'_>) -> Self {
@@ -61,16 +68,22 @@ impl Schedule {
         schedule
     }
 
-    /// The gates that cannot be expected to pass before their deadlines.
-    pub(super) fn undecidable(&self, scene: &Scene<'_>) -> Vec<Undecidable> {
-        let each = scene.plan.phases.iter().zip(&self.phases);
-        each.flat_map(|(phase, expectation)| {
-            let late = phase.gates.iter().zip(&expectation.passes).filter_map(|(gate, passing)| {
-                let after = match passing {
-                    Passing::After(seconds) if *seconds <= phase.deadline.as_secs_f64() => return None,
-                    Passing::After(seconds) => Some(*seconds),
-                    Passing::Never => None,
-                    Passing::Shown(_) | Passing::Aside => return None,
+    /// The gates that cannot be expected to pass before their deadlines: by what was drawn, where it was, else by what is
+    /// expected.
+    pub(super) fn undecidable(&self, scene: &Scene<'_>, drawn: &[PhaseEstimate]) -> Vec<Undecidable> {
+        let each = scene.plan.phases.iter().zip(&self.phases).enumerate();
+        each.flat_map(|(i, (phase, expectation))| {
+            let gates = phase.gates.iter().zip(&expectation.passes).enumerate();
+            let late = gates.filter_map(|(j, (gate, passing))| {
+                let deadline = phase.deadline.as_secs_f64();
+                let told = drawn.get(i).and_then(|phase| phase.gates.get(j)).and_then(|gate| gate.pass);
+                let after = match (*passing, told) {
+                    (Passing::Shown(_) | Passing::Aside, _) => return None,
+                    (Passing::Never, _) => None,
+                    (Passing::After(_), Some(told)) if told.in_time >= IN_TIME => return None,
+                    (Passing::After(_), Some(told)) => Some(told.seconds),
+                    (Passing::After(seconds), None) if seconds * SPREAD <= deadline => return None,
+                    (Passing::After(seconds), None) => Some(seconds),
                 };
                 Some(reason(scene, phase, gate, after))
             });
@@ -88,16 +101,21 @@ fn passing(scene: &Scene<'_>, schedule: &Schedule, phase: usize, gate: &Gate) ->
     if gate.need == Need::IfReported && scene.per_call(of, &gate.signal) <= 0.0 {
         return Passing::Aside;
     }
+    // What never happens passes while nobody reports it.
+    if gate.rule == Rule::Never {
+        return Passing::Aside;
+    }
     let question = Question::of_gate(phase, gate, None);
     scene.expected(schedule, &question, None).map_or(Passing::Never, Passing::After)
 }
 
-/// The phase before this one that is not left without the same gate.
+/// The phase before this one that is not left without the same gate, and whose people are like those of this one.
 fn shown_before(plan: &Plan, phase: usize, gate: &Gate) -> Option<usize> {
     let lane = lane_of(&plan.phases[phase]);
+    let confine = &plan.phases[phase].confine;
     plan.phases[..phase].iter().position(|before| {
         let is_same = |other: &Gate| other.signal == gate.signal && other.rule == gate.rule;
-        lane_of(before) == lane && before.gates.iter().any(is_same)
+        lane_of(before) == lane && before.gates.iter().any(is_same) && before.confine.covers(confine)
     })
 }
 
@@ -139,7 +157,7 @@ fn reason(scene: &Scene<'_>, phase: &Phase, gate: &Gate, after: Option<f64>) -> 
 }
 
 fn help(scene: &Scene<'_>, phase: &Phase, times: f64, after: f64) -> String {
-    let more = times * 1.1;
+    let more = times * ENOUGH;
     let traffic = format!("traffic of {}/s", two_digits(scene.traffic.per_second * more));
     let share = match phase.kind {
         PhaseKind::Shadow { sample } => ("copies of", sample.fraction() * more),
@@ -150,7 +168,7 @@ fn help(scene: &Scene<'_>, phase: &Phase, times: f64, after: f64) -> String {
     } else {
         String::new()
     };
-    format!("{traffic}{share}, a deadline of {}, or a wider margin", days(after * 1.1))
+    format!("{traffic}{share}, a deadline of {}, or a wider margin", days(after * ENOUGH))
 }
 
 /// Where stable stands against the limit.
@@ -189,5 +207,28 @@ fn days(seconds: f64) -> String {
         s if s < 3_600.0 => format!("{:.0} min", (s / 60.0).max(1.0)),
         s if s < 48.0 * 3_600.0 => format!("{:.1} h", s / 3_600.0),
         s => format!("{:.1} d", s / 86_400.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::LabelName;
+    use crate::segment::{Confine, Matcher};
+
+    #[test]
+    fn what_was_shown_of_some_people_is_not_expected_to_be_shown_of_others() {
+        let mut plan = Plan::standard();
+        let only = |tiers: &[&str]| {
+            let tiers = tiers.iter().map(|tier| (*tier).to_owned()).collect();
+            Confine(vec![Matcher([(LabelName::new("tier").unwrap(), tiers)].into())])
+        };
+        let error = plan.phases[1].gates[1].clone();
+        assert_eq!(shown_before(&plan, 3, &error), Some(1), "a larger share of the same people");
+        plan.phases[1].confine = only(&["internal"]);
+        assert_eq!((shown_before(&plan, 2, &error), shown_before(&plan, 3, &error)), (None, Some(2)));
+        plan.phases[2].confine = only(&["internal", "premium"]);
+        plan.phases[3].confine = only(&["premium"]);
+        assert_eq!((shown_before(&plan, 2, &error), shown_before(&plan, 3, &error)), (None, Some(2)));
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::course::{Part, Spec};
 use super::judge::{Judge, Step};
 use super::literal::Literal;
+use super::proof::Bar;
 use super::spend::Per;
 use super::tally::{Both, Side};
 use super::window::Trailing;
@@ -44,6 +45,20 @@ pub(super) struct Account {
     is_touched: bool,
     stepped: Option<BucketStart>,
     bucket: Duration,
+    /// Buckets that brought something: how often its detectors may have been looked at.
+    pub(super) looks: u64,
+    /// Observations from before the passing side last began anew.
+    pub(super) untested: u64,
+    /// What came after that for which the rollout was frozen. It takes the place of the rest when a person lets it go on.
+    since_seen: Option<Box<SinceSeen>>,
+}
+
+/// The tests of an account, begun anew at a freeze.
+#[derive(Debug, Clone)]
+struct SinceSeen {
+    judge: Judge,
+    literal: Option<Box<Literal>>,
+    failed: Option<BucketStart>,
 }
 
 /// What all accounts that close a bucket have in common.
@@ -52,6 +67,8 @@ pub(super) struct Closing {
     pub(super) start: BucketStart,
     /// Up to what a session counts, for a rule on rises.
     pub(super) cap: Option<f64>,
+    /// Whether nobody is left to compare a candidate with.
+    pub(super) is_alone: bool,
 }
 
 impl Account {
@@ -90,21 +107,53 @@ impl Account {
             is_touched: false,
             stepped: None,
             bucket,
+            looks: 0,
+            untested: 0,
+            since_seen: None,
             spec,
         }
     }
 
-    /// A person has seen what a freeze was called for and let the rollout go on: only what comes later counts towards
-    /// another one. A window of spending forgets by itself.
-    pub(super) fn forgive(&mut self) {
+    /// The rollout is frozen for what was counted so far: whoever lets it go on has seen that and nothing later. So from here
+    /// what comes is also judged by itself. A window of spending forgets without that.
+    pub(super) fn note_seen(&mut self) {
         if matches!(self.judge, Judge::Spend(_)) {
             return;
         }
-        self.judge.begin_anew(&self.spec, self.bucket, &self.all);
-        if let Some(literal) = &mut self.literal {
+        let (mut judge, mut literal) = (self.judge.clone(), self.literal.clone());
+        judge.begin_anew(&self.spec, self.bucket, &self.all);
+        if let Some(literal) = &mut literal {
             literal.clear();
         }
-        self.failed = None;
+        self.since_seen = Some(Box::new(SinceSeen { judge, literal, failed: None }));
+    }
+
+    /// A person has let the rollout go on: only what came after what was seen counts towards another freeze.
+    pub(super) fn forgive(&mut self) {
+        if let Some(since_seen) = self.since_seen.take() {
+            (self.judge, self.literal, self.failed) =
+                (since_seen.judge, since_seen.literal, since_seen.failed);
+        }
+    }
+
+    /// The bucket in which it was shown to be broken; where that was seen and it was broken again since, the later one.
+    pub(super) fn broken_since(&self) -> Option<BucketStart> {
+        self.since_seen.as_ref().and_then(|since_seen| since_seen.failed).or(self.failed)
+    }
+
+    /// From now on nobody is left to compare the candidate with.
+    pub(super) fn begin_alone(&mut self) {
+        self.judge.begin_alone();
+        if let Some(since_seen) = &mut self.since_seen {
+            since_seen.judge.begin_alone();
+        }
+    }
+
+    /// People whom it was never tested on get the candidate: it has to be shown again that the rule is kept.
+    pub(super) fn begin_passing_anew(&mut self) {
+        self.judge.begin_passing_anew();
+        self.passed = false;
+        self.untested = self.n();
     }
 
     /// Whether a broken rule of this check freezes.
@@ -165,31 +214,49 @@ impl Account {
     }
 
     fn step(&mut self, closing: Closing) {
-        let Closing { start, cap } = closing;
+        let Closing { start, cap, is_alone } = closing;
         if let Some(literal) = &mut self.literal {
             literal.step(start, &self.now);
         }
+        self.looks += u64::from(self.now.candidate.n() > 0 || self.now.stable.n() > 0);
         // What was shown need not be shown again.
         let is_open = self.recent.is_some() && !self.passed;
         let step = Step {
             start,
             cap,
             skipped: self.skipped(start),
-            bar: self.part.bar,
+            bar: self.bar(),
+            is_alone,
             pass_needed: if is_open { self.spec.log_pass_needed } else { f64::INFINITY },
         };
         self.stepped = Some(start);
+        let is_literal = self.spec.is_literal();
+        let acts = |literal: &Literal| literal.crossed.is_some() && literal.is_blamed();
         let (failed, passed) = self.judge.step(&self.now, &step);
         let failed = match &self.literal {
-            Some(literal) if self.spec.is_literal() => literal.crossed.is_some() && literal.is_blamed(),
+            Some(literal) if is_literal => acts(literal),
             _ => failed,
         };
+        if let Some(since_seen) = &mut self.since_seen {
+            let SinceSeen { judge, literal, failed } = &mut **since_seen;
+            let (mut fails, _) = judge.step(&self.now, &step);
+            if let Some(literal) = literal {
+                literal.step(start, &self.now);
+                fails = if is_literal { acts(literal) } else { fails };
+            }
+            *failed = failed.or(fails.then_some(start));
+        }
         match self.judge {
             // A window forgets, and so this is not kept as the proofs are.
             Judge::Spend(_) => self.failed = failed.then(|| self.failed.unwrap_or(start)),
             _ => self.failed = self.failed.or(failed.then_some(start)),
         }
         self.passed |= passed;
+    }
+
+    /// What must be shown for the rule to count as broken, after so many looks.
+    pub(super) fn bar(&self) -> Bar {
+        self.part.bar.after(self.looks)
     }
 
     /// Whether this bucket was already closed.

@@ -3,8 +3,11 @@
 //! A rollout goes back when *any* of its checks is broken, so their chances of a false alarm add up (Bonferroni); the sum over
 //! all of them is at most the plan's alpha. Slices get their part first, the same for each of [`SLICES_MAX`], seen or not: a
 //! part that grew with what is seen would spend again what is spent. What is left goes by weight to the gates' failing sides
-//! and the triggers, in every lane they watch. What cannot be wrong by chance (a hard rule on sums), what makes no promise (a
-//! window taken at its word) and what weighs nothing gets nothing. Alerts move no traffic; each is held to beta by itself.
+//! and the triggers, in every lane they watch. What is no statistics gets nothing and is promised nothing: what must never
+//! happen, a window taken at its word, and a hard rule on sums, which chance alone can break where tails are heavy. What weighs
+//! nothing gets nothing either. Alerts move no traffic; each that is judged by evidence is held to beta by itself.
+//!
+//! A part of alpha becomes a *threshold*: what evidence must reach for the rule to count as broken ([`super::proof`]).
 
 use std::time::Duration;
 

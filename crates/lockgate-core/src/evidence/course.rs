@@ -12,8 +12,9 @@ use super::Lane;
 use super::budget;
 use super::proof::Bar;
 use crate::event::Role;
-use crate::plan::{Action, Mode, Phase, PhaseKind, Rule, Trigger};
+use crate::plan::{Action, Blame, Mode, Phase, PhaseKind, Rule, Trigger};
 use crate::segment::{Confine, Segment};
+use crate::share::percent;
 use crate::signal::{Measure, Signal};
 use crate::state::Rollout;
 
@@ -24,7 +25,7 @@ pub(super) struct Spec {
     pub(super) role: Role,
     pub(super) signal: Signal,
     pub(super) rule: Rule,
-    /// For people: `error < 0.5 %`.
+    /// For people: `error < 0.5 %`. No two checks of a lane and role share it.
     pub(super) name: String,
     /// Of a trigger.
     pub(super) watch: Option<Watch>,
@@ -166,8 +167,66 @@ pub(super) fn specs(rollout: &Rollout, bucket: Duration) -> Vec<Spec> {
             spec(rollout, Of { lane, signal, rule: *rule, watch }, *weight, confines.clone())
         }));
     }
+    tell_apart(&mut specs);
     budget::share_out(&mut specs, plan, bucket);
     specs
+}
+
+/// Gives checks of the same signal and limit names of their own, by what they differ in: what they do, their windows, when they
+/// blame the candidate, and where they fail. People read them beside each other, and what was told of one is not told of all.
+fn tell_apart(specs: &mut [Spec]) {
+    let details: [fn(&Spec) -> String; 5] = [
+        |spec| spec.action().map_or_else(String::new, |action| action_word(action).into()),
+        |spec| spec.watch.map_or_else(String::new, |watch| format!("over {:?}", watch.over)),
+        |spec| if spec.is_literal() { "literal".into() } else { "by evidence".into() },
+        |spec| blame_words(&spec.rule),
+        |spec| fail_words(&spec.rule),
+    ];
+    let is_like =
+        |one: &Spec, other: &Spec| (one.lane, one.role, &one.name) == (other.lane, other.role, &other.name);
+    let names: Vec<String> = (specs.iter().enumerate())
+        .map(|(at, spec)| {
+            let alike: Vec<usize> = (0..specs.len()).filter(|other| is_like(&specs[*other], spec)).collect();
+            let differ = |of: &&fn(&Spec) -> String| alike.iter().any(|other| of(&specs[*other]) != of(spec));
+            let words: Vec<String> = details.iter().filter(differ).map(|of| of(spec)).collect();
+            let is_twin =
+                |other: &&usize| **other < at && details.iter().all(|of| of(&specs[**other]) == of(spec));
+            let twins = alike.iter().filter(is_twin).count();
+            let number = (twins > 0).then(|| format!("no. {}", twins + 1));
+            let words: Vec<String> = words.into_iter().chain(number).collect();
+            if words.is_empty() { spec.name.clone() } else { format!("{} ({})", spec.name, words.join(", ")) }
+        })
+        .collect();
+    specs.iter_mut().zip(names).for_each(|(spec, name)| spec.name = name);
+}
+
+fn action_word(action: Action) -> &'static str {
+    match action {
+        Action::RollBack => "roll back",
+        Action::Freeze => "freeze",
+        Action::Alert => "alert",
+    }
+}
+
+fn blame_words(rule: &Rule) -> String {
+    match rule {
+        Rule::RateUnder { blame: Blame::OverStable { ratio }, .. }
+        | Rule::SlowUnder { blame: Blame::OverStable { ratio }, .. } => {
+            format!("blamed over {ratio} x stable")
+        }
+        _ => "blamed always".into(),
+    }
+}
+
+fn fail_words(rule: &Rule) -> String {
+    match rule {
+        Rule::RatioUnder { fail, .. } => format!("fails over {fail} x"),
+        Rule::DropUnder { fail, .. } | Rule::RiseUnder { fail, .. } => format!("fails at {}", percent(*fail)),
+        // Limits that are written alike and are not: the name rounds them.
+        Rule::RateUnder { limit, .. } | Rule::MeanOver { limit } => format!("{limit}"),
+        Rule::SlowUnder { part, .. } => format!("{part}"),
+        Rule::SpendUnder { .. } | Rule::Never | Rule::ShiftUnder { .. } => String::new(),
+    }
 }
 
 /// What one check is of.

@@ -62,6 +62,8 @@ pub(super) struct Step {
     pub(super) skipped: u64,
     pub(super) bar: Bar,
     pub(super) pass_needed: f64,
+    /// Whether nobody is left to compare with.
+    pub(super) is_alone: bool,
 }
 
 impl Judge {
@@ -168,6 +170,27 @@ impl Judge {
         };
     }
 
+    /// From now on nobody is left to compare with.
+    pub(super) fn begin_alone(&mut self) {
+        if let Self::Rate { fail, blame: Some(_), .. } = self {
+            fail.begin_alone();
+        }
+    }
+
+    /// Forgets what speaks for its being kept: it was shown of other people. What speaks against it stays.
+    pub(super) fn begin_passing_anew(&mut self) {
+        match self {
+            Self::Rate { pass, .. } | Self::Mean { pass, .. } => {
+                *pass = pass.take().map(|_| Gathered::default())
+            }
+            Self::Ratio(_, pass) => pass.iter_mut().for_each(|pass| pass.begin_anew()),
+            Self::Drop { pass, .. } => pass.iter_mut().for_each(|(_, pass)| *pass = Gathered::default()),
+            Self::Rise(rise) => rise.pass = rise.pass.take().map(|_| Gathered::default()),
+            Self::Shift(shift) => shift.begin_passing_anew(),
+            Self::Spend(_) | Self::Never { .. } | Self::Nothing { .. } => {}
+        }
+    }
+
     fn has_pass(&self) -> bool {
         match self {
             Self::Rate { pass, .. } | Self::Mean { pass, .. } => pass.is_some(),
@@ -181,7 +204,7 @@ impl Judge {
 
     /// Takes in one closed bucket. Whether the rule is shown to be broken now, and to be kept.
     pub(super) fn step(&mut self, now: &Both, step: &Step) -> (bool, bool) {
-        let Step { start, cap, bar, pass_needed, .. } = step;
+        let Step { start, cap, bar, pass_needed, is_alone, .. } = step;
         match (self, &now.candidate, &now.stable) {
             (Self::Rate { test, fail, pass, blame }, Tally::Count(candidate), Tally::Count(stable)) => {
                 if candidate.n > 0 {
@@ -191,16 +214,16 @@ impl Judge {
                 let failed = match blame {
                     Some(blame) => {
                         blame.step(step, *candidate, *stable);
-                        are_shown(&[fail, &blame.fail], bar)
+                        if *is_alone { fail.is_shown(bar) } else { are_shown(&[fail, &blame.fail], bar) }
                     }
                     None => fail.is_shown(bar),
                 };
                 (failed, reaches(pass.as_ref(), *pass_needed))
             }
             (Self::Ratio(relative, pass), Tally::Count(candidate), Tally::Count(stable)) => {
-                let group = relative.step(step, *candidate, *stable);
+                let groups = relative.step(step, *candidate, *stable);
                 if let Some(pass) = pass {
-                    pass.step(*candidate, group);
+                    pass.step(*candidate, groups);
                 }
                 let passed = pass.as_ref().is_some_and(|pass| pass.reaches(*pass_needed));
                 (relative.fail.is_shown(bar), passed)
@@ -239,6 +262,18 @@ impl Judge {
             }
             (Self::Never { .. }, Tally::Count(candidate), _) => (candidate.hits > 0, false),
             _ => (false, false),
+        }
+    }
+
+    /// Whether the rule is shown to be broken by a change alone, and not by all that was counted since the beginning.
+    pub(super) fn is_by_change(&self, bar: &Bar) -> bool {
+        match self {
+            Self::Rate { fail, .. } | Self::Mean { fail, .. } | Self::Drop { fail, .. } => {
+                fail.is_by_change(bar)
+            }
+            Self::Ratio(relative, _) => relative.fail.is_by_change(bar),
+            Self::Rise(rise) => rise.fail.is_by_change(bar),
+            Self::Shift(_) | Self::Spend(_) | Self::Never { .. } | Self::Nothing { .. } => false,
         }
     }
 

@@ -55,6 +55,12 @@ pub struct Ledger {
     moves: Vec<Move>,
     /// How many of the moves were before the last bucket.
     moved: usize,
+    /// How many of the moves were looked at for what a person has seen.
+    looked_over: usize,
+    /// Whether all whom the candidate may touch have it, before the rollout is over.
+    is_alone: bool,
+    /// Whom each phase may touch.
+    confines: Vec<Confine>,
     withdrawn: Vec<Withdrawn>,
     last_closed: Option<BucketStart>,
     last_assigned: Option<BucketStart>,
@@ -114,6 +120,9 @@ impl Ledger {
             visitors: Visitors::default(),
             moves: Vec::new(),
             moved: 0,
+            looked_over: 0,
+            is_alone: false,
+            confines: rollout.plan.phases.iter().map(|phase| rollout.confine_of(phase)).collect(),
             withdrawn: Vec::new(),
             last_closed: None,
             last_assigned: None,
@@ -131,8 +140,10 @@ impl Ledger {
         let mut own = rollout.clone();
         own.plan.alpha *= RETREAT_PART / REPLICAS_MAX;
         own.plan.slices.part = 0.0;
-        // What a plan asks of a window, it asks of the whole of the traffic.
-        own.plan.triggers.iter_mut().for_each(|trigger| trigger.mode = Mode::Evidence);
+        // Only proof counts: what a plan asks of a window or of money, it asks of the whole of the traffic.
+        own.plan.triggers.retain(|trigger| {
+            trigger.mode == Mode::Evidence && !matches!(trigger.rule, Rule::SpendUnder { .. })
+        });
         Self::new(&own, bucket)
     }
 
@@ -142,14 +153,23 @@ impl Ledger {
     }
 
     /// Tells what has been in force since when ([`Rollout::moves`], withdrawn slices), before buckets from after the latest
-    /// of it are taken in. Told again, and with more, it changes nothing about buckets from before.
-    pub fn follow(&mut self, rollout: &Rollout) {
-        if self.moves.len() != rollout.moves.len() {
-            self.moves.clone_from(&rollout.moves);
+    /// of it are taken in. Told again, and with more, it changes nothing about buckets from before; so where what was taken
+    /// would have been read otherwise, it says yes, and whoever can should begin again with an empty account.
+    pub fn follow(&mut self, rollout: &Rollout) -> bool {
+        let Rollout { moves, withdrawn, .. } = rollout;
+        if self.moves == *moves && self.withdrawn == *withdrawn {
+            return false;
         }
-        if self.withdrawn.len() != rollout.withdrawn.len() {
-            self.withdrawn.clone_from(&rollout.withdrawn);
-        }
+        let is_other = self.last_closed.is_some_and(|last| {
+            let by_then =
+                |moved: &&Move| moved.at <= last.timestamp() || moved.seen.is_some_and(|seen| seen < last);
+            let left_out = |withdrawn: &&Withdrawn| withdrawn.since <= last.timestamp();
+            !self.moves.iter().filter(by_then).eq(moves.iter().filter(by_then))
+                || !self.withdrawn.iter().filter(left_out).eq(withdrawn.iter().filter(left_out))
+        });
+        self.moves.clone_from(moves);
+        self.withdrawn.clone_from(withdrawn);
+        is_other
     }
 
     /// Takes in one closed bucket, its writers merged. Buckets come oldest first; one at or before the last taken, or that
@@ -207,8 +227,8 @@ impl Ledger {
             action: account.spec.action(),
             reported: account.reported,
             of_both: account.literal.as_ref().is_some_and(|literal| literal.is_of_both()),
-            broken_since: account.failed,
-            verdict: account.verdict(&self.telling(slice)),
+            broken_since: account.broken_since(),
+            verdict: account.verdict(&self.telling(account.spec.lane, slice)),
         };
         let mut checks = Vec::with_capacity(self.whole.len() * (1 + self.slices.len()));
         checks.extend(self.whole.iter().map(|account| check(account, None)));
@@ -233,18 +253,20 @@ impl Ledger {
         self.changes
     }
 
-    fn telling<'l>(&self, slice: Option<&'l Slice>) -> Telling<'l> {
+    fn telling<'l>(&self, lane: Lane, slice: Option<&'l Slice>) -> Telling<'l> {
         Telling {
             alpha: self.plan.alpha,
             bucket: self.bucket,
             last_closed: self.last_closed,
             since: self.present().map_or(self.started, |present| present.at),
             slice,
+            is_alone: self.is_alone && lane == Lane::Candidate,
         }
     }
 
     /// Closes the accounts that the bucket touched, and those that move on by themselves.
     fn close(&mut self, start: BucketStart) {
+        let is_alone = self.is_alone;
         let mut touched = std::mem::take(&mut self.touched);
         for (slice, check) in touched.drain(..) {
             let account = match slice {
@@ -256,14 +278,16 @@ impl Ledger {
                 _ => None,
             };
             if let Some(account) = account {
-                self.changes += u64::from(account.close(Closing { start, cap }));
+                let is_alone = is_alone && account.spec.lane == Lane::Candidate;
+                self.changes += u64::from(account.close(Closing { start, cap, is_alone }));
             }
         }
         self.touched = touched;
         for check in &self.moving {
             let account = &mut self.whole[*check];
             if account.is_moving() && !account.is_closed_at(start) {
-                self.changes += u64::from(account.close(Closing { start, cap: None }));
+                let is_alone = is_alone && account.spec.lane == Lane::Candidate;
+                self.changes += u64::from(account.close(Closing { start, cap: None, is_alone }));
             }
         }
     }

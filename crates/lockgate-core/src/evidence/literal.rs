@@ -67,6 +67,13 @@ impl Literal {
         self.crossed = (is_full && self.is_over(end)).then(|| self.crossed.unwrap_or(start));
     }
 
+    /// What lies in the window of the candidate's, and how long it is.
+    pub(super) fn lately(&self) -> (u128, u128, Duration) {
+        let total = self.window.total();
+        let over = Duration::from_millis(self.window.over_ms().unsigned_abs());
+        (total[CANDIDATE], total[CANDIDATE + 1], over)
+    }
+
     /// Whether it must be stepped although nothing came.
     pub(super) fn is_moving(&self) -> bool {
         !self.window.is_empty()

@@ -4,6 +4,10 @@
 //! bad all along; but after a week of good calls it must pay back that week before it can speak of a bad hour. A detector of
 //! change pays nothing back, and has to clear a higher bar because it starts anew at every look. Gates use both, and share
 //! their part of alpha between them; triggers, which are about changes, only the second.
+//!
+//! In the field's terms: evidence gathered from the beginning is an e-process, which is at least 1/alpha with a chance of at
+//! most alpha, ever (Ville's inequality); the detector of change is a Shiryaev-Roberts detector, whose threshold grows with the
+//! number of looks; the bar is the threshold of either, in natural logarithms.
 
 use lockgate_stats::detector::{self, Detector};
 use lockgate_stats::wealth::Wealth;
@@ -17,30 +21,46 @@ const PART_OF_CHANGE: f64 = 0.1;
 pub(super) struct Bar {
     pub(super) from_start: f64,
     pub(super) of_change: f64,
+    /// For so many looks.
+    looks: f64,
 }
 
 impl Bar {
     /// Out of reach.
-    pub(super) const NEVER: Self = Self { from_start: f64::MAX, of_change: f64::MAX };
+    pub(super) const NEVER: Self = Self { from_start: f64::MAX, of_change: f64::MAX, looks: f64::MAX };
 
     /// For a gate with this part of alpha that is looked at so often.
     pub(super) fn of_gate(alpha: f64, looks: f64) -> Self {
         Self {
             from_start: -(alpha * (1.0 - PART_OF_CHANGE)).ln(),
             of_change: detector::log_threshold(looks, alpha * PART_OF_CHANGE),
+            looks,
         }
     }
 
     /// For a trigger.
     pub(super) fn of_trigger(alpha: f64, looks: f64) -> Self {
-        Self { from_start: f64::MAX, of_change: detector::log_threshold(looks, alpha) }
+        Self { from_start: f64::MAX, of_change: detector::log_threshold(looks, alpha), looks }
+    }
+
+    /// After so many looks. Pauses and resumptions can make a rollout longer than its plan, and a detector's promise is one
+    /// about a number of looks. So beyond that number every doubling may spend half of what the one before might: for twice
+    /// the looks, at half of alpha, the bar is four times as high. However long it takes, what is spent beyond is at most half
+    /// of alpha once more.
+    pub(super) fn after(self, looks: u64) -> Self {
+        let (mut bar, looks) = (self, looks as f64);
+        while looks > bar.looks {
+            bar.looks *= 2.0;
+            bar.of_change += 2.0 * std::f64::consts::LN_2;
+        }
+        bar
     }
 
     /// For evidence against something that itself is wrong with half of the chance: the other half is left.
     pub(super) fn halved(self) -> Self {
         let ln_2 = std::f64::consts::LN_2;
         let halved = |log: f64| if log < f64::MAX { log + ln_2 } else { log };
-        Self { from_start: halved(self.from_start), of_change: halved(self.of_change) }
+        Self { from_start: halved(self.from_start), of_change: halved(self.of_change), ..self }
     }
 
     /// Of two ways of showing, the one whose evidence is nearer to its bar.
@@ -94,9 +114,23 @@ impl Broken {
         self.of_change.step(factor);
     }
 
+    /// What it has speaks against both arms alike, and from now on only one is left: nothing of it may be held against that
+    /// one alone. What speaks for it stays. Letting go of winnings is always allowed, so the promise holds as before.
+    pub(super) fn begin_alone(&mut self) {
+        self.of_change = Detector::default();
+        if self.is_likely() {
+            self.from_start = Gathered::default();
+        }
+    }
+
     /// Whether it alone is shown.
     pub(super) fn is_shown(&self, bar: &Bar) -> bool {
         are_shown(&[self], bar)
+    }
+
+    /// Whether it is shown, and only by the detector of change.
+    pub(super) fn is_by_change(&self, bar: &Bar) -> bool {
+        !self.from_start.reaches(bar.from_start) && self.of_change.reaches(bar.of_change)
     }
 
     /// Whether the evidence from the beginning speaks for it at all.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use lockgate_stats::pairing::{Pair, Pairing};
 use lockgate_stats::rise::RiseTest;
+use lockgate_stats::wealth::Wealth;
 use lockgate_stats::{Histogram, LEVELS};
 
 use super::proof::{Bar, Broken, Gathered};
@@ -156,10 +157,14 @@ impl Rise {
         self.candidate.add(candidate, cap);
         let part = |level| (size_levels::value(level) / cap).min(1.0);
         if let Some(past) = self.past {
-            for (level, n) in &candidate.levels {
+            let mut levels = candidate.levels.iter().filter(|(_, n)| **n > 0).map(|(level, n)| {
                 let pair = Pair { candidate: part(*level), stable: past };
-                let pairs = vec![pair; (*n).min(PAIRS_MAX) as usize];
-                self.fail.step(&self.fail_test.fail_step(&pairs));
+                so_many_times(self.fail_test.fail_step(&[pair]), *n)
+            });
+            // A bucket is one step: the cheap sessions of it pay for the dear ones before the detector looks.
+            if let Some(mut all) = levels.next() {
+                levels.for_each(|some| all.multiply_all(&some));
+                self.fail.step(&all);
             }
             return;
         }
@@ -182,8 +187,19 @@ impl Rise {
     }
 }
 
-/// Sessions of one level and bucket that are judged after completion; what is beyond adds nothing that would not be seen.
-const PAIRS_MAX: u64 = 1024;
+/// What so many sessions of one level make, none left out: by doubling, as many steps as `n` has binary digits.
+fn so_many_times(one: Wealth, n: u64) -> Wealth {
+    let mut all = Wealth::untouched(one.parts());
+    let (mut doubled, mut left) = (one, n);
+    while left > 0 {
+        if left % 2 == 1 {
+            all.multiply_all(&doubled);
+        }
+        doubled.multiply_all(&doubled.clone());
+        left /= 2;
+    }
+    all
+}
 
 #[cfg(test)]
 mod tests {
@@ -206,6 +222,40 @@ mod tests {
         cap.note(&sessions(9_000_000, 100));
         cap.fix();
         assert_eq!(cap.fixed(), Some(fixed));
+    }
+
+    /// Costs spread like a lognormal's with a standard deviation of 1.8 means.
+    fn lognormal(n: u64, times: f64, seed: &mut u64) -> Sizes {
+        let mut uniform = || {
+            *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((*seed >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+        };
+        let mut sizes = Sizes::default();
+        for _ in 0..n {
+            let normal = (-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos();
+            let cost = 1e6 * times * (1.2 * normal).exp();
+            *sizes.levels.entry(size_levels::level(cost as u64)).or_insert(0) += 1;
+            sizes.n += 1;
+        }
+        sizes
+    }
+
+    #[test]
+    fn after_completion_many_healthy_sessions_in_a_bucket_show_no_rise_and_dearer_ones_do() {
+        let (bar, cap) = (Bar::of_trigger(0.001, 120_960.0), Some(3e7));
+        let broken_after = |times: f64| {
+            let mut seed = 7;
+            let mut rise = Rise::new(0.2, 0.2, false);
+            rise.step(BucketStart(0), cap, &Sizes::default(), &lognormal(20_000, 1.0, &mut seed));
+            let mut warm = Rise::against_past(0.2, &rise, 0.001);
+            (0..60).find(|bucket| {
+                let now = lognormal(5_000, times, &mut seed);
+                warm.step(BucketStart(bucket * 10_000), None, &now, &Sizes::default());
+                warm.shown(&bar, f64::INFINITY).0
+            })
+        };
+        assert_eq!(broken_after(1.0), None);
+        assert!(broken_after(1.7).is_some_and(|bucket| bucket < 5));
     }
 
     #[test]

@@ -25,6 +25,9 @@ const MORE_MAX: f64 = 1e8;
 /// The rate at which observations come in is that of so long at the most.
 const RECENT_MS: i64 = 3_600_000;
 
+/// Money is counted in thousand-millionths of a dollar, and told in dollars.
+pub(super) const NANO: f64 = 1e-9;
+
 /// What all verdicts of one moment have in common.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Telling<'l> {
@@ -35,6 +38,8 @@ pub(super) struct Telling<'l> {
     /// Since when the present share is in force.
     pub(super) since: Timestamp,
     pub(super) slice: Option<&'l Slice>,
+    /// Whether nobody is left to compare with.
+    pub(super) is_alone: bool,
 }
 
 /// One arm's numbers as they are told.
@@ -50,8 +55,9 @@ impl Account {
     pub(super) fn verdict(&self, telling: &Telling<'_>) -> Verdict {
         let outcome = self.outcome();
         let (candidate, stable) = self.numbers();
-        let (log_e_fail, log_e_fail_needed) = self.log_e_fail();
+        let (log_e_fail, log_e_fail_needed) = self.log_e_fail(telling);
         let missing = self.missing(outcome, telling);
+        let worth = if self.spec.signal.is_money() { NANO } else { 1.0 };
         Verdict {
             name: self.spec.name.clone(),
             signal: self.spec.signal.clone(),
@@ -59,15 +65,15 @@ impl Account {
             slice: telling.slice.cloned(),
             role: self.spec.role,
             outcome,
-            why: self.why(outcome, candidate, stable, missing),
+            why: self.why(outcome, candidate, stable, missing, telling.is_alone),
             n: candidate.n,
-            total: candidate.total,
-            estimate: candidate.estimate,
+            total: candidate.total * worth,
+            estimate: candidate.estimate.map(|mean| mean * worth),
             interval: self.interval(outcome, telling),
             stable_n: stable.n,
-            stable_total: stable.total,
-            stable_estimate: stable.estimate,
-            limit: self.limit(stable.estimate),
+            stable_total: stable.total * worth,
+            stable_estimate: stable.estimate.map(|mean| mean * worth),
+            limit: self.limit(stable.estimate).map(|limit| limit * worth),
             log_e_pass: self.judge.log_e_pass(),
             log_e_pass_needed: self.has_pass().then_some(self.spec.log_pass_needed),
             log_e_fail,
@@ -114,6 +120,11 @@ impl Account {
         }
     }
 
+    /// How many observations of the candidate count.
+    pub(super) fn n(&self) -> u64 {
+        self.numbers().0.n
+    }
+
     /// For slices only once something is broken: there are many, and nobody looks at those that are well.
     fn interval(&self, outcome: Outcome, telling: &Telling<'_>) -> Option<(f64, f64)> {
         if telling.slice.is_some() && outcome != Outcome::Fail {
@@ -129,10 +140,12 @@ impl Account {
     }
 
     /// The evidence that the rule is broken, and what it must reach.
-    fn log_e_fail(&self) -> (f64, Option<f64>) {
-        let bar = &self.part.bar;
+    fn log_e_fail(&self, telling: &Telling<'_>) -> (f64, Option<f64>) {
+        let bar = &self.bar();
         let (log_e, needed) = match &self.judge {
-            Judge::Rate { fail, blame: Some(blame), .. } => nearest(&[fail, &blame.fail], bar),
+            Judge::Rate { fail, blame: Some(blame), .. } if !telling.is_alone => {
+                nearest(&[fail, &blame.fail], bar)
+            }
             Judge::Ratio(relative, _) => nearest(&[&relative.fail], bar),
             Judge::Rate { fail, .. } | Judge::Mean { fail, .. } | Judge::Drop { fail, .. } => {
                 nearest(&[fail], bar)
@@ -173,7 +186,7 @@ impl Account {
             return None;
         }
         let multiple = self.judge.multiple_to_pass(self.spec.log_pass_needed)?;
-        let n = self.numbers().0.n as f64;
+        let n = self.n().saturating_sub(self.untested) as f64;
         let more = (n * (multiple - 1.0)).ceil().max(1.0);
         if more.is_nan() || more >= MORE_MAX {
             return None;

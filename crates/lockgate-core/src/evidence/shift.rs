@@ -52,6 +52,8 @@ pub(super) struct Shift {
     waiting: (Octaves, Octaves),
     since: BucketStart,
     all: (Octaves, Octaves),
+    /// The candidate's since the passing side began.
+    tested: Octaves,
     ranges: BTreeMap<u8, Range>,
     has_pass: bool,
     /// In place of stable at the same time: the chance of being wrong about what it was like.
@@ -72,6 +74,7 @@ impl Shift {
             waiting: Default::default(),
             since: BucketStart(i64::MIN),
             all: Default::default(),
+            tested: Octaves::default(),
             ranges: BTreeMap::new(),
             has_pass,
             past: None,
@@ -87,6 +90,7 @@ impl Shift {
     /// Takes in one bucket.
     pub(super) fn step(&mut self, start: BucketStart, candidate: &Sizes, stable: &Sizes) {
         self.all.0.add(candidate);
+        self.tested.add(candidate);
         if let Some(alpha) = self.past {
             let mut now = Octaves::default();
             now.add(candidate);
@@ -146,17 +150,23 @@ impl Shift {
 
     /// The evidence that none has: that of the range with the least.
     pub(super) fn log_e_pass(&self) -> f64 {
-        if !self.has_pass || self.all.0.n == 0 {
+        if !self.has_pass || self.tested.n == 0 {
             return 0.0;
         }
         let rare = RateTest::under(RARE);
         let of = |bin: u8| {
             let grown = self.ranges.get(&bin).map_or(0.0, |range| range.pass.log_e());
-            let rare = rare.pass(self.all.0.of(bin)).log_e();
+            let rare = rare.pass(self.tested.of(bin)).log_e();
             let larger = grown.max(rare);
             larger + (0.5 * (grown - larger).exp() + 0.5 * (rare - larger).exp()).ln()
         };
         (0..BINS as u8).map(of).fold(f64::MAX, f64::min)
+    }
+
+    /// Forgets what speaks for its not having moved.
+    pub(super) fn begin_passing_anew(&mut self) {
+        self.tested = Octaves::default();
+        self.ranges.values_mut().for_each(|range| range.pass = Gathered::default());
     }
 
     /// Whether it can be shown that none has.

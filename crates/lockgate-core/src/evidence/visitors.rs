@@ -1,7 +1,7 @@
 //! Are callers split as the present phase says?
 //!
 //! A caller's side is drawn once, so what is counted are callers first seen, not calls: a failing arm is called again and a
-//! heavy user calls often, and both would look like a broken split.
+//! heavy user calls often, and both would look like a broken split. The field calls what is looked for a sample-ratio mismatch.
 
 use lockgate_stats::mismatch::{LOG_NEEDED, log_e};
 

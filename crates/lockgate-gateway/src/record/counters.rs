@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lockgate_core::mishap::{Mishap, Mishaps};
 use lockgate_core::signal::Signal;
 use lockgate_core::sums::{BucketStart, Sum};
 use lockgate_core::{duration_levels, size_levels};
@@ -56,6 +57,7 @@ pub(super) struct Counters {
     assigned: u64,
     visitors: u64,
     sessions: u64,
+    /// Calls in the rates of errors, time-outs, fallbacks and degraded answers.
     finished: u64,
     errors: u64,
     timeouts: u64,
@@ -63,8 +65,8 @@ pub(super) struct Counters {
     degraded: u64,
     refusal: Rate,
     cache_hit: Rate,
-    rejected: u64,
-    cancelled: u64,
+    rejected: Rate,
+    cancelled: Rate,
     latency: Levels,
     first_token: Levels,
     tokens_in: Amount,
@@ -99,23 +101,55 @@ struct Rate {
     hits: u64,
 }
 
+impl Observed {
+    /// The mishap that it is for its session, if it is one.
+    pub(crate) fn mishap(self) -> Option<Mishap> {
+        match self {
+            Self::Finished { error, fallback, degraded, .. } => {
+                (error || fallback || degraded).then_some(Mishap::LetDown)
+            }
+            Self::Answered { refused } => refused.then_some(Mishap::Refused),
+            Self::Rejected => Some(Mishap::Rejected),
+            Self::Cancelled => Some(Mishap::Cancelled),
+            _ => None,
+        }
+    }
+
+    /// In how many kinds of rates it is not counted, after such mishaps of its session.
+    pub(crate) fn repeats(self, before: Mishaps) -> u64 {
+        let counted_in: &[Mishap] = match self {
+            Self::Finished { .. } => &[Mishap::LetDown, Mishap::Rejected, Mishap::Cancelled],
+            Self::Answered { .. } => &[Mishap::Refused],
+            Self::Rejected => &[Mishap::Rejected],
+            Self::Cancelled => &[Mishap::Cancelled],
+            _ => &[],
+        };
+        counted_in.iter().filter(|mishap| before.has(**mishap)).count() as u64
+    }
+}
+
 impl Counters {
-    pub(super) fn add(&mut self, observed: Observed) {
+    /// Adds what is observed of a call, in whose session there were such mishaps before.
+    pub(super) fn add(&mut self, observed: Observed, before: Mishaps) {
         match observed {
             Observed::Assigned => self.assigned += 1,
             Observed::Visited => self.visitors += 1,
             Observed::SessionBegan => self.sessions += 1,
             Observed::SessionCost(level) => self.session_cost.add(level),
             Observed::Finished { error, timeout, fallback, degraded } => {
-                self.finished += 1;
-                self.errors += u64::from(error);
-                self.timeouts += u64::from(timeout);
-                self.fallbacks += u64::from(fallback);
-                self.degraded += u64::from(degraded);
+                if !before.has(Mishap::LetDown) {
+                    self.finished += 1;
+                    self.errors += u64::from(error);
+                    self.timeouts += u64::from(timeout);
+                    self.fallbacks += u64::from(fallback);
+                    self.degraded += u64::from(degraded);
+                }
+                self.rejected.add_unless(before.has(Mishap::Rejected), false);
+                self.cancelled.add_unless(before.has(Mishap::Cancelled), false);
             }
-            Observed::Answered { refused } => self.refusal.add(refused),
-            Observed::Rejected => self.rejected += 1,
-            Observed::Cancelled => self.cancelled += 1,
+            Observed::Answered { refused } => self.refusal.add_unless(before.has(Mishap::Refused), refused),
+            Observed::Rejected => self.rejected.add_unless(before.has(Mishap::Rejected), true),
+            Observed::Cancelled => self.cancelled.add_unless(before.has(Mishap::Cancelled), true),
             Observed::Latency(level) => self.latency.add(level),
             Observed::FirstToken(level) => self.first_token.add(level),
             Observed::Used { read, written, hit_cache } => {
@@ -146,8 +180,8 @@ impl Counters {
             (Signal::Degraded, rate(self.finished, self.degraded)),
             (Signal::Refusal, self.refusal.sum()),
             (Signal::CacheHit, self.cache_hit.sum()),
-            (Signal::Rejected, rate(self.finished + self.rejected, self.rejected)),
-            (Signal::Cancelled, rate(self.finished + self.cancelled, self.cancelled)),
+            (Signal::Rejected, self.rejected.sum()),
+            (Signal::Cancelled, self.cancelled.sum()),
             (Signal::Latency, self.latency.drain()),
             (Signal::FirstToken, self.first_token.drain()),
             (Signal::TokensIn, self.tokens_in.sum()),
@@ -215,6 +249,12 @@ impl Rate {
     fn add(&mut self, hit: bool) {
         self.n += 1;
         self.hits += u64::from(hit);
+    }
+
+    fn add_unless(&mut self, is_closed: bool, hit: bool) {
+        if !is_closed {
+            self.add(hit);
+        }
     }
 
     fn sum(&self) -> Option<Sum> {

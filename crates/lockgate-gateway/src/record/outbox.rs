@@ -4,10 +4,13 @@
 //! sum in one bucket, which may be sent any number of times because the greater value wins there. A bucket is read once, some
 //! time after its end, by whoever decides. What was not sent by then would be seen by nobody but one who reads the bucket
 //! again later, after a restart say, and who would then decide otherwise. So it is counted in the present bucket instead.
-//! What was sent and may have arrived cannot be moved, for it might count twice; it stays and is sent again.
+//! What was sent and may have arrived cannot be moved, for it might count twice; it stays and is sent again. Callers who were
+//! new cannot be moved either: in the present bucket another share may be in force, and whoever was new under the one before
+//! would look like a split that is not the planned one. They are dropped.
 
 use std::collections::BTreeMap;
 
+use lockgate_core::signal::Signal;
 use lockgate_core::sums::{BucketStart, Sum, SumKey};
 
 use super::Row;
@@ -49,6 +52,13 @@ pub(super) enum Fate {
     Unfit,
 }
 
+/// How many rows came too late for their bucket, and what became of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Late {
+    pub(super) moved: u64,
+    pub(super) dropped: u64,
+}
+
 impl Outbox {
     /// Adds what was counted since the last flush.
     pub(super) fn add(&mut self, (start, key, more): Row) {
@@ -60,20 +70,24 @@ impl Outbox {
         }
     }
 
-    /// Moves what was never sent of buckets before `read_until` into the present one. Returns how many rows that was.
-    pub(super) fn move_late(&mut self, read_until: BucketStart, present: BucketStart) -> u64 {
+    /// Moves what was never sent of buckets before `read_until` into the present one, as far as it means the same there.
+    pub(super) fn move_late(&mut self, read_until: BucketStart, present: BucketStart) -> Late {
         let mut moved = Vec::new();
+        let mut late = Late::default();
         for rows in self.buckets.range_mut(..read_until).map(|(_, rows)| rows) {
             rows.retain(|key, row| {
-                moved.extend(row.take_unsent().map(|more| (present, key.clone(), more)));
+                match row.take_unsent() {
+                    Some(_) if key.signal == Signal::Visitors => late.dropped += 1,
+                    more => moved.extend(more.map(|more| (present, key.clone(), more))),
+                }
                 matches!(row.sent, Sent::Perhaps(_))
             });
         }
-        let rows = moved.len() as u64;
+        late.moved = moved.len() as u64;
         for row in moved {
             self.add(row);
         }
-        rows
+        late
     }
 
     /// Drops the oldest rows beyond the bound; returns how many.

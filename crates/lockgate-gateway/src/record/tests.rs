@@ -76,6 +76,37 @@ async fn a_call_that_was_left_counts_among_all_calls_and_not_among_the_finished(
     assert_eq!(stored(&store, Signal::Error).await, [(0, Sum::Rate { n: 1, hits: 0 })]);
 }
 
+#[test]
+fn every_observation_of_an_end_is_left_out_of_those_rates_alone_that_are_closed_to_it() {
+    use lockgate_core::mishap::Mishap::{Cancelled, LetDown, Refused, Rejected};
+    for (had, closed, left_out) in [
+        (LetDown, vec![Signal::Error, Signal::Timeout, Signal::Fallback, Signal::Degraded], 1),
+        (Refused, vec![Signal::Refusal], 1),
+        (Rejected, vec![Signal::Rejected], 1),
+        (Cancelled, vec![Signal::Cancelled], 1),
+    ] {
+        let recorder = Recorder::default();
+        let slot = recorder.slot(&subject("eu"));
+        let before: Mishaps = [had].into_iter().collect();
+        let observed = [TIMED_OUT, Observed::Answered { refused: false }, Observed::Latency(7), used(3)];
+        slot.observe_after(before, at(1), WIDTH, observed);
+        assert_eq!(observed.map(|one| one.repeats(before)).iter().sum::<u64>(), left_out);
+        let rows = recorder.closed_rows(BucketStart(20_000));
+        let counted = |signal: &Signal| rows.iter().any(|(_, key, _)| key.signal == *signal);
+        let rates = [
+            Signal::Error,
+            Signal::Timeout,
+            Signal::Fallback,
+            Signal::Degraded,
+            Signal::Refusal,
+            Signal::Rejected,
+            Signal::Cancelled,
+        ];
+        assert!(rates.iter().all(|signal| counted(signal) != closed.contains(signal)), "{had:?}");
+        assert!(counted(&Signal::Latency) && counted(&Signal::Tokens) && counted(&Signal::CacheHit));
+    }
+}
+
 #[tokio::test]
 async fn a_clock_that_is_set_back_does_not_open_an_old_bucket_again() {
     let (recorder, store) = (Recorder::default(), Store::in_memory().await.unwrap());
@@ -95,6 +126,20 @@ fn callers_beyond_the_bound_share_a_slot_that_says_other() {
     assert_eq!(beyond.subject.segment.as_str(), "geo=other");
     assert!(Arc::ptr_eq(&beyond, &recorder.slot(&subject("and-another"))));
     assert_eq!(recorder.segments_folded.value(), 2);
+}
+
+#[test]
+fn callers_beyond_the_bound_wait_for_nobody_once_they_have_a_slot() {
+    let recorder = Arc::new(Recorder::default());
+    let _held: Vec<_> = (0..=SLOTS_MAX).map(|i| recorder.slot(&subject(&format!("v{i}")))).collect();
+    let reading = recorder.slots.read().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    let asked = Arc::clone(&recorder);
+    std::thread::spawn(move || tell.send(asked.slot(&subject("one-more")).subject.segment.clone()));
+    let segment =
+        told.recv_timeout(Duration::from_secs(10)).expect("whoever reads keeps nobody from reading");
+    drop(reading);
+    assert_eq!((segment.as_str(), recorder.segments_folded.value()), ("geo=other", 2));
 }
 
 #[test]
@@ -211,6 +256,20 @@ fn every_kind_of_sum_is_moved_without_loss() {
     let amount = Sum::Amount { n: 1, total: 4, squares: 16 };
     assert_eq!(unwritten(&recorder, Signal::TokensIn), [(200, amount)]);
     assert_eq!(unwritten(&recorder, Signal::Latency), [(200, Sum::Levels([(9, 1)].into()))]);
+}
+
+#[test]
+fn callers_who_were_new_are_not_called_new_in_a_later_bucket() {
+    let recorder = Recorder::default();
+    let slot = recorder.slot(&subject("eu"));
+    slot.observe(at(1), WIDTH, [Observed::Visited, ANSWERED]);
+    flush_in_vain(&recorder, 5, Fate::NotWritten);
+    assert_eq!(unwritten(&recorder, Signal::Visitors).len(), 1);
+    let dropped = recorder.sums_dropped.value();
+    flush_in_vain(&recorder, 200, Fate::NotWritten);
+    assert_eq!(unwritten(&recorder, Signal::Visitors), []);
+    assert_eq!(unwritten(&recorder, Signal::Error), [(200, rate(0, 1))]);
+    assert_eq!(recorder.sums_dropped.value() - dropped, 1);
 }
 
 #[test]

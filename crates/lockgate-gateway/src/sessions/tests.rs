@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use lockgate_core::assign::Salt;
+use lockgate_core::mishap::Mishap;
 use lockgate_core::name::{FeatureName, Revision, RolloutId, VersionName, VersionRef};
 use lockgate_core::route::Trial;
 use lockgate_core::segment::{Confine, Segment};
@@ -85,7 +86,7 @@ features:
     fn call_under(&self, since: Option<i64>, caller: Caller<'_>, second: i64, cost: Cost) -> bool {
         let slot = self.slot("v1");
         let (seat, known) = self.sessions.begin(caller, under(since), &slot, at(second), IDLE);
-        self.sessions.end(seat, &slot, cost, at(second + 1));
+        self.sessions.end(seat, &slot, well(cost), at(second + 1));
         known == Known::Nothing
     }
 
@@ -103,6 +104,11 @@ features:
 fn levels(sum: Sum) -> Vec<u16> {
     let Sum::Levels(levels) = sum else { panic!("no levels: {sum:?}") };
     levels.into_iter().flat_map(|(level, n)| std::iter::repeat_n(level, n as usize)).collect()
+}
+
+/// A call of such a cost that went well.
+fn well(cost: Cost) -> Brought {
+    Brought { cost, mishaps: Mishaps::default() }
 }
 
 fn cost(nano_usd: u64) -> Cost {
@@ -145,7 +151,7 @@ fn a_session_does_not_end_while_a_call_of_it_is_under_way() {
     let (seat, _) = desk.sessions.begin(ALICE, under(None), &slot, at(0), IDLE);
     assert_eq!(desk.settled(5_000), NOTHING);
     assert!(!desk.call(ALICE, 5_000, cost(1)));
-    desk.sessions.end(seat, &slot, cost(2), at(5_100));
+    desk.sessions.end(seat, &slot, well(cost(2)), at(5_100));
     assert_eq!(desk.settled(5_699), NOTHING);
     assert_eq!(desk.settled(5_700), [level(3)]);
 }
@@ -174,7 +180,7 @@ fn a_visitor_need_not_be_looked_up_again_in_a_session_that_began_with_him_under_
     let known = |since, visitor| {
         let under = Under { trial_since: Some(at(since)), visitor: Some(visitor) };
         let (seat, known) = desk.sessions.begin(ALICE, under, &slot, at(0), IDLE);
-        desk.sessions.end(seat, &slot, cost(1), at(1));
+        desk.sessions.end(seat, &slot, well(cost(1)), at(1));
         known
     };
     assert_eq!(known(5, 1), Known::Nothing);
@@ -231,6 +237,19 @@ fn beyond_the_bound_the_one_that_was_silent_longest_ends() {
 }
 
 #[test]
+fn a_session_that_must_go_while_a_call_of_it_is_under_way_is_counted_as_lost() {
+    let desk = Desk::open();
+    let slot = desk.slot("v1");
+    let waiting: Vec<Seat> = (0..=SESSIONS_MAX)
+        .map(|number| {
+            desk.sessions.begin(Caller::Session(&number.to_string()), under(None), &slot, at(0), IDLE).0
+        })
+        .collect();
+    assert_eq!((desk.sessions.displaced.value(), desk.sessions.lost.value()), (1, 1));
+    drop(waiting);
+}
+
+#[test]
 fn a_call_whose_session_was_ended_for_want_of_room_ends_quietly() {
     let desk = Desk::open();
     let slot = desk.slot("v1");
@@ -241,7 +260,7 @@ fn a_call_whose_session_was_ended_for_want_of_room_ends_quietly() {
         open.end(oldest);
     }
     desk.call(BOB, 1, cost(1));
-    desk.sessions.end(seat, &slot, cost(5), at(2));
+    desk.sessions.end(seat, &slot, well(cost(5)), at(2));
     assert_eq!(desk.settled(5_000), [level(1)]);
 }
 
@@ -254,4 +273,64 @@ fn places_are_used_again() {
         desk.sessions.settle(&desk.table, at(second * 100));
     }
     assert!(desk.sessions.lock().sessions.len() < 10);
+}
+
+/// What had gone wrong in a session before a call that was let down now.
+fn let_down(desk: &Desk, seat: Seat, slot: &Arc<Slot>, second: i64) -> bool {
+    let mishaps = [Mishap::LetDown].into_iter().collect();
+    desk.sessions.end(seat, slot, Brought { cost: cost(1), mishaps }, at(second)).has(Mishap::LetDown)
+}
+
+#[test]
+fn of_two_calls_that_are_let_down_at_once_the_one_that_ends_first_was_first() {
+    let desk = Desk::open();
+    let slot = desk.slot("v1");
+    let begin = |second| desk.sessions.begin(ALICE, under(None), &slot, at(second), IDLE).0;
+    let (first, second) = (begin(0), begin(1));
+    assert!(!let_down(&desk, second, &slot, 2));
+    assert!(let_down(&desk, first, &slot, 3));
+    assert!(let_down(&desk, begin(602), &slot, 602), "the session goes on");
+    assert!(!let_down(&desk, begin(1_202), &slot, 1_203), "another has begun");
+}
+
+#[test]
+fn one_kind_of_mishap_hides_no_other_and_one_version_hides_no_other() {
+    let desk = Desk::open();
+    let [v1, v2] = ["v1", "v2"].map(|version| desk.slot(version));
+    let end = |slot: &Arc<Slot>, mishap| {
+        let (seat, _) = desk.sessions.begin(ALICE, under(None), slot, at(0), IDLE);
+        let brought = Brought { cost: cost(1), mishaps: [mishap].into_iter().collect() };
+        desk.sessions.end(seat, slot, brought, at(1)).has(mishap)
+    };
+    for mishap in [Mishap::LetDown, Mishap::Refused, Mishap::Rejected, Mishap::Cancelled] {
+        assert!(!end(&v1, mishap) && end(&v1, mishap) && !end(&v2, mishap), "{mishap:?}");
+    }
+}
+
+#[test]
+fn a_session_that_had_to_go_has_no_memory() {
+    let desk = Desk::open();
+    let slot = desk.slot("v1");
+    let begin = || desk.sessions.begin(ALICE, under(None), &slot, at(0), IDLE).0;
+    assert!(!let_down(&desk, begin(), &slot, 0));
+    let waiting = begin();
+    let oldest = desk.sessions.lock().oldest;
+    desk.sessions.lock().end(oldest);
+    assert!(!let_down(&desk, waiting, &slot, 1), "nobody knows");
+    assert!(!let_down(&desk, begin(), &slot, 2), "it starts anew");
+}
+
+#[test]
+fn copies_of_a_session_have_mishaps_of_their_own_per_version() {
+    let desk = Desk::open();
+    let [v1, v2, v3] = ["v1", "v2", "v3"].map(|version| desk.slot(version));
+    let let_down_copy = |of, slot| {
+        desk.sessions.end_copy(of, slot, [Mishap::LetDown].into_iter().collect()).has(Mishap::LetDown)
+    };
+    let (seat, _) = desk.sessions.begin(ALICE, under(None), &v1, at(0), IDLE);
+    assert!(!let_down_copy(seat, &v2) && let_down_copy(seat, &v2));
+    assert!(!let_down(&desk, seat, &v1, 1), "the user's own call is another matter");
+    assert!(!let_down_copy(seat, &v3) && let_down_copy(seat, &v3), "another candidate");
+    let (alone, _) = desk.sessions.begin(Caller::Nameless, under(None), &v1, at(0), IDLE);
+    assert!(!let_down_copy(alone, &v3) && !let_down_copy(alone, &v3));
 }

@@ -51,6 +51,7 @@ fn waiting(stable: AnswerSummary) -> Waiting {
         bytes: Bytes::from_static(b"{}"),
         wants_stream: false,
         kept_bytes_max: usize::MAX,
+        copied_from: None,
         stable: Some(Box::new(stable)),
     };
     Waiting {

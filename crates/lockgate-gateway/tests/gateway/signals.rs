@@ -274,3 +274,93 @@ async fn a_rehearsal_of_dearer_calls_counts_them_dearer_and_changes_no_answer() 
     world.until_sum("drill", Arm::Candidate, Signal::SessionCost, sizes(&[50_000])).await;
     world.stop().await;
 }
+
+/// Calls of one person that are over, whatever came of them: each finished call could have been one of a caller's mistakes.
+async fn until_over(world: &World, calls: u64) {
+    world.until_rate("v1", Arm::Stable, Signal::Rejected, (0, calls)).await;
+}
+
+#[tokio::test]
+async fn who_fails_again_and_again_in_a_session_is_one_hit_of_one() {
+    let world = World::start(chains(vec![vec![chat("a", &TestTarget::saying(500, "{}").await)]])).await;
+    let of = async |signal| world.rate("v1", Arm::Stable, signal).await;
+    for _ in 0..20 {
+        call(&world, "ann", None).await;
+    }
+    until_over(&world, 20).await;
+    assert_eq!((of(Signal::Error).await, of(Signal::Degraded).await), ((1, 1), (1, 1)));
+    assert_eq!((of(Signal::Timeout).await, of(Signal::Fallback).await), ((0, 1), (0, 1)));
+    assert_eq!(world.sum("v1", Arm::Stable, Signal::Assigned).await, amount(&[1; 20]), "each is a call");
+    assert_eq!(world.gateway.counts().repeats_left_out, 19);
+
+    world.clock.advance(Duration::from_secs(600));
+    call(&world, "ann", None).await;
+    call(&world, "ann", Some("of its own")).await;
+    until_over(&world, 22).await;
+    assert_eq!(of(Signal::Error).await, (3, 3), "in other sessions it is news");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn twenty_who_fail_are_twenty_hits_and_so_are_those_who_name_nothing() {
+    let world = World::start(chains(vec![vec![chat("a", &TestTarget::saying(500, "{}").await)]])).await;
+    for user in 0..20 {
+        call(&world, &format!("user-{user}"), None).await;
+        call(&world, "", None).await;
+    }
+    world.until_rate("v1", Arm::Stable, Signal::Error, (40, 40)).await;
+    assert_eq!(world.gateway.counts().repeats_left_out, 0);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_counts_up_to_and_with_its_first_failure_and_its_times_and_tokens_go_on() {
+    let mut target = TestTarget::start().await;
+    let world = world(&target).await;
+    for status in [200, 200, 200, 500, 500, 200, 200] {
+        let mut request = world.post("/v1/chat/completions", CALL);
+        request.headers_mut().insert("x-lockgate-session", "s".parse().unwrap());
+        let sending = world.sending(request);
+        target.next().await.say(status, if status == 200 { ANSWER } else { "{}" });
+        sending.await.unwrap();
+    }
+    until_over(&world, 7).await;
+    let of = async |signal| world.rate("v1", Arm::Stable, signal).await;
+    assert_eq!((of(Signal::Error).await, of(Signal::Degraded).await), ((1, 4), (1, 4)));
+    assert_eq!(of(Signal::Refusal).await, (0, 5), "it refused nothing");
+    assert_eq!(world.sum("v1", Arm::Stable, Signal::Latency).await.map(|sum| sum.n()), Some(5));
+    assert_eq!(world.sum("v1", Arm::Stable, Signal::Tokens).await, amount(&[15; 5]));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_declined_or_turned_down_again_and_again_is_one_hit_too() {
+    for (status, body, signal) in [(200, REFUSED, Signal::Refusal), (400, "{}", Signal::Rejected)] {
+        let world =
+            World::start(chains(vec![vec![chat("a", &TestTarget::saying(status, body).await)]])).await;
+        for _ in 0..20 {
+            call(&world, "ann", None).await;
+        }
+        call(&world, "bob", None).await;
+        world.until_rate("v1", Arm::Stable, signal.clone(), (2, 2)).await;
+        let errors = if status == 200 { (0, 21) } else { (0, 0) };
+        assert_eq!(world.rate("v1", Arm::Stable, Signal::Error).await, errors, "{signal}");
+        assert_eq!(world.gateway.counts().repeats_left_out, 19, "{signal}");
+        world.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn copies_that_fail_count_once_per_session_of_whom_they_are_copied_from() {
+    let stable = chat("a", &TestTarget::saying(200, ANSWER).await);
+    let candidate = chat("b", &TestTarget::saying(500, "{}").await);
+    let world =
+        World::start_with(chains(vec![vec![stable], vec![candidate]]), |table| shadow(table, "v2")).await;
+    for who in ["ann", "ann", "ann", "bob", "bob", "", ""] {
+        call(&world, who, None).await;
+    }
+    world.until_rate("v2", Arm::Shadow, Signal::Coverage, (0, 7)).await;
+    assert_eq!(world.rate("v2", Arm::Shadow, Signal::Error).await, (4, 4));
+    assert_eq!(world.rate("v1", Arm::Stable, Signal::Error).await, (0, 7), "that is the candidate's affair");
+    world.stop().await;
+}

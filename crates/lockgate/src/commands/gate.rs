@@ -22,7 +22,14 @@ const USAGE: u8 = 2;
 
 /// 0 when all gates of the present phase pass, 1 when one fails, 3 when it cannot be said, each with its reasons.
 pub async fn run(general: &General, feature: &FeatureName) -> Result<ExitCode, Complaint> {
-    let answer = match server(general)?.get(&format!("/api/v1/rollouts/{feature}/gate")).await {
+    let server = match server(general) {
+        Ok(server) => server,
+        Err(complaint) => {
+            output::complain(&complaint);
+            return Ok(ExitCode::from(USAGE));
+        }
+    };
+    let answer = match server.get(&format!("/api/v1/rollouts/{feature}/gate")).await {
         Ok(answer) => answer,
         Err(error @ ClientError::Refused { status: StatusCode::NOT_FOUND, .. }) => {
             output::complain(&error.into());

@@ -5,7 +5,8 @@ use std::path::Path;
 use lockgate_core::name::PlanName;
 use serde_json::Value;
 
-use super::words::{at, columns, count, moment, number, round_part, text as word};
+use super::rollout::figure;
+use super::words::{at, columns, count, moment, number, text as word};
 
 /// Most checks shown below one decision; `--json` has them all.
 const CHECKS_MAX: usize = 12;
@@ -33,6 +34,9 @@ pub fn decision(told: &Value) -> String {
         other => other.to_owned(),
     };
     let mut lines = vec![match rule {
+        Some(rule) if matches!(word(told, "event"), "rolled_back" | "frozen") => {
+            format!("{when}  {what}, broken: {rule}")
+        }
         Some(rule) if word(told, "event") != "phase_entered" => format!("{when}  {what}: {rule}"),
         _ => format!("{when}  {what}"),
     }];
@@ -61,13 +65,7 @@ fn row(check: &Value) -> Vec<String> {
         Some(slice) => format!("{}={}: {}", word(slice, "label"), word(slice, "value"), word(check, "name")),
         None => word(check, "name").to_owned(),
     };
-    let shown = |value: Option<f64>| {
-        let is_part = number(check, "limit").is_none_or(|limit| limit <= 1.0);
-        value.map_or_else(
-            || "-".into(),
-            |value| if is_part { round_part(value) } else { format!("{value:.4}") },
-        )
-    };
+    let shown = |value: Option<f64>| value.map_or_else(|| "-".into(), |value| figure(check, value));
     let side = |evidence: &str, needed: &str| {
         let needed = number(check, needed)?;
         number(check, evidence).map(|log_e| format!("ln e {log_e:.2} of {needed:.2}"))
@@ -149,8 +147,8 @@ mod tests {
         }));
         assert_eq!(
             told,
-            "2026-08-01 12:00:10Z  ROLLED BACK: error < 0.5 %\n    shown to be over\n    fail  error < 0.5 %  2.1 % of 412  \
-             stable 0.4 % of 41,200  ln e 6.10 of 5.90"
+            "2026-08-01 12:00:10Z  ROLLED BACK, broken: error < 0.5 %\n    shown to be over\n    fail  error < 0.5 %  2.10 % of 412  \
+             stable 0.40 % of 41,200  ln e 6.10 of 5.90"
         );
     }
 

@@ -309,14 +309,11 @@ fn outcome(verdict: &Value) -> String {
 /// A number in the unit of its signal: parts of calls and scores in percent, money in dollars, amounts and sizes plain.
 pub fn figure(verdict: &Value, value: f64) -> String {
     match signal(verdict) {
-        Some(Signal::Cost | Signal::SessionCost) => format!("${:.4}", value / NANO),
+        Some(Signal::Cost | Signal::SessionCost) => format!("${value:.4}"),
         _ if is_part(verdict) => part(value),
         _ => format!("{value:.2}"),
     }
 }
-
-/// Money is counted in thousand-millionths of a dollar.
-const NANO: f64 = 1e9;
 
 fn is_part(verdict: &Value) -> bool {
     let measure = signal(verdict).map(|signal| signal.measure());

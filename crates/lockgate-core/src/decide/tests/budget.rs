@@ -81,6 +81,49 @@ fn every_trigger_watches_copies_users_and_the_warm_days() {
     }
 }
 
+#[test]
+fn a_rollout_that_is_lengthened_beyond_its_plan_asks_more_of_its_detectors() {
+    let mut scene = Scene::in_canary();
+    let needed = |scene: &Scene| {
+        let evidence = scene.evidence();
+        let is_it = |check: &&Check| check.lane == Lane::Candidate && check.verdict.name == "error < 5 %";
+        evidence.checks.iter().find(is_it).unwrap().verdict.log_e_fail_needed.unwrap()
+    };
+    let good = calls((20, 0), (180, 1));
+    // Four hours at the longest.
+    scene.pass_time(1_440, &good);
+    let planned = needed(&scene);
+    for (buckets, times) in [(1, 4.0_f64), (1_439, 4.0), (1, 16.0)] {
+        scene.pass_time(buckets, &good);
+        assert!((needed(&scene) - planned - times.ln()).abs() < 1e-9, "{buckets}");
+    }
+}
+
+#[test]
+fn no_two_checks_share_a_key() {
+    let mut plan = Plan::standard();
+    let error = plan.triggers[0].clone();
+    let with = |change: &dyn Fn(&mut crate::plan::Trigger)| {
+        let mut other = error.clone();
+        change(&mut other);
+        other
+    };
+    plan.triggers.extend([
+        with(&|trigger| trigger.action = Action::Alert),
+        with(&|trigger| trigger.over *= 2),
+        with(&|trigger| trigger.mode = Mode::Literal),
+        with(&|trigger| {
+            trigger.rule = crate::plan::Rule::RateUnder { limit: 0.02, blame: crate::plan::Blame::Always }
+        }),
+        error.clone(),
+    ]);
+    plan.phases[2].gates[4].rule = crate::plan::Rule::RatioUnder { fail: 1.4, pass: 1.5 };
+    let evidence = Scene::new(plan).evidence();
+    let keys: std::collections::BTreeSet<String> =
+        evidence.checks.iter().map(|check| check.verdict.key()).collect();
+    assert_eq!(keys.len(), evidence.checks.len(), "{keys:#?}");
+}
+
 /// The bar of the whole design: what silently fails four times as often is found within hundreds of calls.
 #[test]
 fn four_times_the_allowed_errors_are_found_within_538_calls_on_average() {

@@ -57,6 +57,41 @@ fn the_first_leak_freezes_at_once_and_what_a_person_has_seen_does_not_freeze_aga
 }
 
 #[test]
+fn what_happens_around_a_resumption_is_not_forgiven_unseen() {
+    let leak = |hits| {
+        let mut sums = calls((20, 0), (180, 0));
+        sums.insert(key(Arm::Candidate, Signal::PiiLeak), rate(20, hits));
+        sums
+    };
+    let resumed = || Event::Resumed { rollout: RolloutId(Default::default()), why: "a test".into() };
+    // Another one, between the freeze and the word of whoever had seen the first.
+    let mut scene = with_trigger(Signal::PiiLeak, Rule::Never, Action::Freeze);
+    scene.pass_time(1, &leak(1));
+    assert_eq!(scene.step(), ["frozen"]);
+    scene.pass_time(3, &leak(0));
+    scene.pass_time(1, &leak(1));
+    assert_eq!(scene.step(), [""; 0], "it stands still already");
+    scene.happen(resumed());
+    let mut before_the_next_bucket =
+        Scene { state: scene.state.clone(), ledger: scene.ledger.clone(), ..scene };
+    assert_eq!(before_the_next_bucket.step(), ["frozen"]);
+    scene.pass_time(1, &leak(0));
+    assert_eq!(scene.step(), ["frozen"]);
+    scene.happen(resumed());
+    scene.pass_time(1, &leak(0));
+    assert_eq!(scene.step(), [""; 0], "now it was seen");
+
+    // One during a pause, which nobody was told of.
+    let mut scene = with_trigger(Signal::PiiLeak, Rule::Never, Action::Freeze);
+    let rollout = RolloutId(Default::default());
+    scene.happen(Event::Paused { rollout, cause: Cause::Person, why: "lunch".into(), standing: vec![] });
+    scene.pass_time(1, &leak(1));
+    scene.happen(resumed());
+    scene.pass_time(1, &leak(0));
+    assert_eq!(scene.step(), ["frozen"]);
+}
+
+#[test]
 fn an_incident_takes_the_rollout_back_and_one_of_stables_does_not() {
     let mut scene = with_trigger(Signal::Incident, Rule::Never, Action::RollBack);
     let incident = |arm| {

@@ -140,8 +140,10 @@ proptest! {
                     value: "premium".into(),
                 };
                 let why = || "a test".to_owned();
+                // It says up to which bucket the freeze was seen; what comes after is kept through the resumption.
+                let standing = vec![live.evidence().checks[0].verdict.clone()];
                 live.happen(Event::Frozen {
-                    rollout, cause: crate::event::Cause::Person, why: why(), standing: vec![],
+                    rollout, cause: crate::event::Cause::Person, why: why(), standing,
                 });
                 live.happen(Event::Resumed { rollout, why: why() });
                 live.happen(Event::SliceWithdrawn { rollout, slice, why: why(), standing: vec![] });
@@ -186,4 +188,21 @@ fn buckets_in_which_nothing_happened_may_be_left_out() {
     sparse.take(BucketStart(2_999 * 10_000), &BucketSums::new());
     assert!(last < 2_999);
     assert_eq!(bits(&sparse.evidence()), bits(&scene.evidence()));
+}
+
+#[test]
+fn a_ledger_that_hears_late_of_what_changes_what_it_took_says_so() {
+    let mut scene = Scene::in_canary();
+    scene.pass_time(5, &calls((20, 0), (180, 1)));
+    let mut late = scene.state.rollout.clone().unwrap();
+    assert!(!scene.ledger.follow(&late), "nothing new");
+    scene.happen(entered(2));
+    assert!(
+        !scene.ledger.follow(scene.state.rollout.as_ref().unwrap()),
+        "what comes into force from here on"
+    );
+    // As many moves as before, of another moment.
+    late.moves[1].at = BucketStart(20_000).timestamp();
+    assert!(scene.ledger.follow(&late));
+    assert!(!scene.ledger.follow(&late), "told once");
 }

@@ -105,6 +105,33 @@ fn a_broken_slice_freezes_where_the_plan_says_so_until_a_person_has_seen_it() {
     assert_eq!(scene.step(), ["frozen"]);
 }
 
+#[test]
+fn nobody_is_promoted_by_what_was_counted_before_a_slice_was_sent_back() {
+    let mut scene = Scene::in_canary();
+    scene.pass_time(360, &calls((20, 0), (180, 1)));
+    let slice = crate::segment::Slice {
+        label: crate::name::LabelName::new("tier").unwrap(),
+        value: "premium".into(),
+    };
+    let rollout = RolloutId(Default::default());
+    scene.happen(Event::SliceWithdrawn { rollout, slice, why: "a test".into(), standing: vec![] });
+    let decision = scene.decide();
+    assert_eq!(decision.events, []);
+    assert!(decision.waiting_for[0].contains("after a slice was sent back"), "{decision:?}");
+}
+
+#[test]
+fn a_broken_slice_that_was_forgiven_still_holds_and_is_named() {
+    let mut scene = scene(SliceAction::Freeze);
+    until_decided(&mut scene, &premium_suffers());
+    scene.step();
+    scene.happen(Event::Resumed { rollout: RolloutId(Default::default()), why: "known".into() });
+    let decision = scene.decide();
+    assert_eq!(decision.events, []);
+    let is_named = |why: &String| why.starts_with("tier=premium: escalated < 1.5 x stable: shown to be");
+    assert!(decision.waiting_for.iter().any(is_named), "{decision:?}");
+}
+
 /// A tenth of the canary's calls fail at 2 %, the others at 0.4 %: 0.56 % in all, against a limit of 0.5 %.
 #[test]
 fn a_bad_slice_is_found_ten_times_sooner_than_by_the_whole() {

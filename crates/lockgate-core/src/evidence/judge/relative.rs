@@ -23,16 +23,22 @@ impl Relative {
         Self { test: RatioTest::new(ratio), gathering: Gathering::default(), fail: Broken::default() }
     }
 
-    /// Takes in one bucket; the group that it completes, if it does.
-    pub(super) fn step(&mut self, step: &Step, candidate: Count, stable: Count) -> Option<(Count, Count)> {
-        for _ in 0..step.skipped.min(SKIPPED_MAX) {
-            self.gathering.take(Count::default(), Count::default());
-        }
-        let group = self.gathering.take(candidate, stable);
-        if let Some((candidate, stable)) = group {
+    /// Takes in one bucket; the groups that it completes: one that had waited long enough in the empty buckets before it, and
+    /// its own.
+    pub(super) fn step(
+        &mut self,
+        step: &Step,
+        candidate: Count,
+        stable: Count,
+    ) -> [Option<(Count, Count)>; 2] {
+        let none = Count::default();
+        let waited =
+            (0..step.skipped.min(SKIPPED_MAX)).filter_map(|_| self.gathering.take(none, none)).last();
+        let groups = [waited, self.gathering.take(candidate, stable)];
+        for (candidate, stable) in groups.into_iter().flatten() {
             self.fail.step(&self.test.fail_step(candidate, stable));
         }
-        group
+        groups
     }
 }
 
@@ -61,9 +67,14 @@ impl Kept {
         }
     }
 
-    /// Takes in one bucket of the candidate's, and the group of both arms' that it completed, if it did.
-    pub(super) fn step(&mut self, candidate: Count, group: Option<(Count, Count)>) {
-        if let Some((candidate, stable)) = group {
+    /// Forgets what it has gathered.
+    pub(super) fn begin_anew(&mut self) {
+        (self.ratio, self.rare) = (Gathered::default(), Gathered::default());
+    }
+
+    /// Takes in one bucket of the candidate's, and the groups of both arms' that it completed.
+    pub(super) fn step(&mut self, candidate: Count, groups: [Option<(Count, Count)>; 2]) {
+        for (candidate, stable) in groups.into_iter().flatten() {
             self.ratio.step(&self.test.pass_step(candidate, stable));
         }
         if candidate.n > 0 {

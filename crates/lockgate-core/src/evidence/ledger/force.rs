@@ -7,11 +7,14 @@
 use std::sync::Arc;
 
 use super::{Ledger, Part};
+use crate::event::Role;
 use crate::evidence::Lane;
 use crate::evidence::account::Account;
+use crate::evidence::course::{Spec, lane_of};
 use crate::evidence::judge::Judge;
 use crate::evidence::tally::Side;
-use crate::plan::SliceAction;
+use crate::plan::{Action, Gate, Plan, Rule, SliceAction};
+use crate::segment::Confine;
 use crate::share::Share;
 use crate::state::Move;
 use crate::sums::{BucketStart, Sum, SumKey};
@@ -27,16 +30,15 @@ impl Ledger {
 
     /// Follows what came into force before this bucket.
     pub(super) fn move_on(&mut self, start: BucketStart) {
+        self.look_over(start);
         while let Some(next) = self.moves.get(self.moved).copied()
             && next.at <= start.timestamp()
         {
             let before = self.present().copied();
             self.moved += 1;
-            if next.resumed {
-                self.forgive();
-            }
-            if before.is_some_and(|before| before.phase != next.phase) {
+            if before.is_none_or(|before| before.phase != next.phase) {
                 self.visitors.forget();
+                next.phase.into_iter().for_each(|phase| self.admit(phase));
             }
             self.visitors.begin_anew();
             self.whole
@@ -47,13 +49,83 @@ impl Ledger {
                 self.open_warm();
             }
         }
+        let is_alone = self.present().is_some_and(|present| self.is_left_alone(present));
+        let was_alone = std::mem::replace(&mut self.is_alone, is_alone);
+        if is_alone && !was_alone {
+            let whole = self.whole.iter_mut().filter(|account| account.spec.lane == Lane::Candidate);
+            let of_slices = self.slices.iter_mut().flatten().flatten().map(|account| &mut **account);
+            whole.chain(of_slices).for_each(Account::begin_alone);
+        }
     }
 
-    /// A person has let the rollout go on: what froze it counts anew.
-    fn forgive(&mut self) {
-        self.whole.iter_mut().filter(|account| account.freezes()).for_each(Account::forgive);
+    /// Whether all whom the candidate may touch have it, and the rollout is not over: of these people stable has none. That
+    /// is known from the plan before a call is counted, so what follows from it cannot favour a side.
+    fn is_left_alone(&self, moved: &Move) -> bool {
+        let phase = moved.phase.and_then(|at| self.plan.phases.get(at));
+        phase.is_some_and(|phase| phase.kind.share() == Share::FULL)
+    }
+
+    /// Follows what a person has seen: what froze the rollout, up to its last bucket. What came later is kept apart from
+    /// there on, and takes the place of the rest when the rollout is let go on.
+    fn look_over(&mut self, start: BucketStart) {
+        while let Some(next) = self.moves.get(self.looked_over).copied()
+            && next.seen.map_or(next.at <= start.timestamp(), |seen| seen < start)
+        {
+            if next.seen.is_some() {
+                self.of_freezes(Account::note_seen);
+            } else if next.resumed {
+                self.of_freezes(Account::forgive);
+            }
+            self.looked_over += 1;
+        }
+    }
+
+    /// Everything that a freeze is called for by, and the gates that ask of a later phase what such a trigger asks at once: a
+    /// person who has seen that it happened need not be stopped by it again.
+    fn of_freezes(&mut self, each: impl Fn(&mut Account)) {
+        let Self { whole, slices, specs, .. } = self;
+        let is_named_by = |gate: &Spec| {
+            let is_same = |other: &Spec| other.lane == gate.lane && other.signal == gate.signal;
+            let is_never = |other: &Spec| other.rule == Rule::Never;
+            is_never(gate)
+                && specs
+                    .iter()
+                    .any(|other| other.action() == Some(Action::Freeze) && is_never(other) && is_same(other))
+        };
+        let whole = whole.iter_mut().filter(|account| {
+            account.freezes() || account.spec.role == Role::Gate && is_named_by(&account.spec)
+        });
+        whole.for_each(&each);
         if self.plan.slices.action == SliceAction::Freeze {
-            self.slices.clear();
+            slices.iter_mut().flatten().flatten().for_each(|account| each(account));
+        }
+    }
+
+    /// A phase begins. Where it lets in people whom no phase before it with the same gate did, what that gate has shown was
+    /// shown of others, and it has to be shown again; what speaks against the candidate stays. A larger share of the same
+    /// people needs no such thing: who of them comes first is drawn, so the first are like the rest.
+    fn admit(&mut self, phase: usize) {
+        let (plan, confines) = (&self.plan, &self.confines);
+        let Some(of) = plan.phases.get(phase) else { return };
+        let before: Vec<usize> = (self.moves[..self.moved].iter())
+            .filter_map(|moved| moved.phase)
+            .filter(|at| {
+                *at < phase && plan.phases.get(*at).is_some_and(|other| lane_of(other) == lane_of(of))
+            })
+            .collect();
+        for gate in &of.gates {
+            if is_tested(plan, confines, &before, phase, gate) {
+                continue;
+            }
+            let is_its_own = |account: &&mut Account| {
+                let spec = &account.spec;
+                spec.role == Role::Gate
+                    && spec.lane == lane_of(of)
+                    && spec.signal == gate.signal
+                    && spec.rule == gate.rule
+            };
+            self.whole.iter_mut().filter(is_its_own).for_each(Account::begin_passing_anew);
+            self.changes += 1;
         }
     }
 
@@ -74,9 +146,9 @@ impl Ledger {
             return;
         }
         for account in self.whole.iter_mut().filter(|account| account.spec.lane == Lane::Candidate) {
-            let reported = account.reported;
+            let (reported, looks) = (account.reported, account.looks);
             *account = Account::new(Arc::clone(&account.spec), self.bucket);
-            account.reported = reported;
+            (account.reported, account.looks) = (reported, looks);
         }
         self.slices.clear();
         self.visitors.begin_anew();
@@ -133,6 +205,25 @@ impl Ledger {
         if place.is_admitted && !place.is_withdrawn && is_admitted {
             self.visitors.count(side, sum.n());
         }
+    }
+}
+
+/// Whether what a gate has shown by the time a phase begins was shown of people like those whom the phase lets in. `before`
+/// are the phases on the same kind of calls that came before it; those with the same gate count, or all where none has it.
+pub(crate) fn is_tested(
+    plan: &Plan,
+    confines: &[Confine],
+    before: &[usize],
+    phase: usize,
+    gate: &Gate,
+) -> bool {
+    let holds = |at: &usize| {
+        plan.phases[*at].gates.iter().any(|other| other.signal == gate.signal && other.rule == gate.rule)
+    };
+    let covers = |at: &usize| confines[*at].covers(&confines[phase]);
+    match before.iter().any(holds) {
+        true => before.iter().filter(|at| holds(at)).any(covers),
+        false => before.is_empty() || before.iter().any(covers),
     }
 }
 

@@ -4,7 +4,7 @@ use super::super::Lane;
 use super::super::account::Account;
 use super::super::judge::{Judge, RARE};
 use super::super::spend::Per;
-use super::Numbers;
+use super::{NANO, Numbers};
 use crate::event::{Missing, Outcome};
 use crate::plan::{Blame, Rule};
 use crate::share::percent;
@@ -17,6 +17,7 @@ impl Account {
         candidate: Numbers,
         stable: Numbers,
         missing: Option<Missing>,
+        is_alone: bool,
     ) -> String {
         match (&self.judge, outcome) {
             (Judge::Nothing { why }, _) => format!("`{}` cannot be judged so: {why}", self.spec.signal),
@@ -27,18 +28,25 @@ impl Account {
             }
             (_, Outcome::Fail) => {
                 format!(
-                    "shown to be {}: {}{}",
-                    self.broken(stable),
+                    "shown to be {}: {}{}{}",
+                    self.broken(stable, is_alone),
                     self.seen(candidate),
-                    self.times(candidate, stable)
+                    self.times(candidate, stable),
+                    self.lately()
                 )
             }
             (_, Outcome::Pass) => format!("shown to be {}: {}", self.kept(stable), self.seen(candidate)),
-            (_, Outcome::Inconclusive) => self.not_yet(candidate, stable, missing),
+            (_, Outcome::Inconclusive) => self.not_yet(candidate, stable, missing, is_alone),
         }
     }
 
-    fn not_yet(&self, candidate: Numbers, stable: Numbers, missing: Option<Missing>) -> String {
+    fn not_yet(
+        &self,
+        candidate: Numbers,
+        stable: Numbers,
+        missing: Option<Missing>,
+        is_alone: bool,
+    ) -> String {
         if candidate.n == 0 {
             return "no data yet".into();
         }
@@ -49,10 +57,15 @@ impl Account {
                 .into();
         }
         let seen = self.seen(candidate);
+        if self.is_relative() && is_alone {
+            return format!(
+                "all whom this phase admits have the candidate, nobody is left to compare with: {seen}"
+            );
+        }
         if self.is_relative() && stable.n == 0 {
             return format!("no data of stable's to compare with yet: {seen}");
         }
-        if let Some(why) = self.blamed_on_both(&seen, stable) {
+        if !is_alone && let Some(why) = self.blamed_on_both(&seen, stable) {
             return why;
         }
         if self.literal.as_ref().is_some_and(|literal| literal.crossed.is_some()) {
@@ -81,7 +94,7 @@ impl Account {
             Some(literal) => literal.is_of_both(),
             None => false,
         };
-        if !fail.is_shown(&self.part.bar) && !is_over {
+        if !fail.is_shown(&self.bar()) && !is_over {
             return None;
         }
         let ratio = blame_ratio(&self.spec.rule);
@@ -115,9 +128,9 @@ impl Account {
             Measure::Durations => format!("{total} of {n} slower"),
             Measure::Rate => format!("{total} of {n}"),
             Measure::Score => format!("mean {:.3} of {n}", estimate.unwrap_or_default()),
-            Measure::Amount => format!("{total:.0} in {n} calls"),
+            Measure::Amount => format!("{} in {n} calls", self.amount(total)),
             Measure::Sizes => {
-                format!("mean {:.0} of {n} {}", estimate.unwrap_or_default(), self.noun())
+                format!("mean {} of {n} {}", self.amount(estimate.unwrap_or_default()), self.noun())
             }
         }
     }
@@ -163,9 +176,10 @@ impl Account {
         }
     }
 
-    fn broken(&self, stable: Numbers) -> String {
+    fn broken(&self, stable: Numbers, is_alone: bool) -> String {
         let stable_says = self.stable_says(stable);
         let and_stable = match &self.judge {
+            Judge::Rate { blame: Some(_), .. } if is_alone => ", with nobody left to compare with".into(),
             Judge::Rate { blame: Some(_), .. } => {
                 format!(" and over {} x stable's {stable_says}", blame_ratio(&self.spec.rule))
             }
@@ -192,8 +206,31 @@ impl Account {
     fn stable_says(&self, stable: Numbers) -> String {
         match (self.spec.signal.measure(), stable.estimate) {
             (_, None) => String::new(),
-            (Measure::Sizes | Measure::Amount, Some(mean)) => format!("{mean:.0}"),
+            (Measure::Sizes | Measure::Amount, Some(mean)) => self.amount(mean),
             (_, Some(rate)) => short_percent(rate),
+        }
+    }
+
+    /// An amount in the words of its kind: money in dollars.
+    fn amount(&self, amount: f64) -> String {
+        match self.spec.signal.is_money() {
+            true => format!("${:.4}", amount * NANO),
+            false => format!("{amount:.0}"),
+        }
+    }
+
+    /// That it is a change that was found, and what lies in the window where there is one: what was counted since the
+    /// beginning does not show it.
+    fn lately(&self) -> String {
+        if !self.judge.is_by_change(&self.bar()) {
+            return String::new();
+        }
+        let rate = self.spec.signal.measure() == Measure::Rate;
+        match self.literal.as_ref().map(|literal| literal.lately()) {
+            Some((n, hits, over)) if n > 0 && rate => {
+                format!("; found as a change: {hits} of {n} in the last {}", in_words(over.as_secs()))
+            }
+            _ => "; found as a change, by what came since it began".into(),
         }
     }
 
@@ -207,11 +244,11 @@ impl Account {
         let word = if outcome == Outcome::Fail { "over" } else { "quiet, within" };
         let mean = |numbers: Numbers| numbers.estimate.unwrap_or_default();
         format!(
-            "{word} {:.0} per {one}: {:.0} in {} {many}, stable {:.0}",
-            spending.allowed,
-            mean(candidate),
+            "{word} {} per {one}: {} in {} {many}, stable {}",
+            self.amount(spending.allowed),
+            self.amount(mean(candidate)),
             candidate.n,
-            mean(stable),
+            self.amount(mean(stable)),
         )
     }
 }
