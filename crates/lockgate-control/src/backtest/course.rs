@@ -32,7 +32,7 @@ const SILENCE_MS: i64 = 24 * 3600 * 1000;
 
 /// A recorded split does not change to the second at which the plan would have changed it: callers are counted as new from
 /// so long after a move on, or from a tenth of the phase's dwell on where that is less.
-const SETTLING: Duration = Duration::from_secs(60);
+const SETTLING: Duration = Duration::from_secs(3600);
 
 /// The rollout under way, and what has been counted of it.
 pub(super) struct Course<'t> {

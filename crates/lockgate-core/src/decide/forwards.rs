@@ -112,7 +112,11 @@ fn out_of_time(rollout: &Rollout, gates: Vec<Verdict>, missing: String) -> Event
 fn still_withdrawn(rollout: &Rollout) -> Option<String> {
     let slices: Vec<String> = rollout.withdrawn.iter().map(|withdrawn| withdrawn.slice.to_string()).collect();
     (!slices.is_empty()).then(|| {
-        format!("a person: {} was sent back to stable, and completing would take it along", slices.join(", "))
+        let slices = slices.join(", ");
+        format!(
+            "a person: {slices} was sent back to stable and completing would take it along; a promotion by hand does that, a \
+             rollback takes everybody back"
+        )
     })
 }
 
