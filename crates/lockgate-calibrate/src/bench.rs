@@ -15,7 +15,8 @@ use lockgate_core::signal::{Arm, Signal};
 use lockgate_core::state::Rollout;
 use lockgate_core::sums::{BucketStart, BucketSums, Sum, SumKey};
 
-use crate::CalibrateError;
+use crate::report::share;
+use crate::{CalibrateError, Finding};
 
 /// The width of a bucket: a look every ten seconds.
 pub(crate) const BUCKET: Duration = Duration::from_secs(10);
@@ -100,8 +101,8 @@ impl Bench {
 
     /// Closes up to so many buckets, each filled beforehand, until a check fails: in which one failed, and in which one passed
     /// before that, counted from 1.
-    pub(crate) fn play(&mut self, most: u64, mut fill: impl FnMut(&mut Self)) -> (Option<u64>, Option<u64>) {
-        let mut told = (None, None);
+    pub(crate) fn play(&mut self, most: u64, mut fill: impl FnMut(&mut Self)) -> Told {
+        let mut told = Told::default();
         for bucket in 1..=most {
             fill(self);
             if !self.close() {
@@ -109,12 +110,12 @@ impl Bench {
             }
             for check in self.checks() {
                 match check.verdict.outcome {
-                    Outcome::Fail => told.0 = told.0.or(Some(bucket)),
-                    Outcome::Pass => told.1 = told.1.or(Some(bucket)),
+                    Outcome::Fail => told.failed = told.failed.or(Some(bucket)),
+                    Outcome::Pass => told.passed = told.passed.or(Some(bucket)),
                     Outcome::Inconclusive => {}
                 }
             }
-            if told.0.is_some() {
+            if told.failed.is_some() {
                 break;
             }
         }
@@ -125,6 +126,55 @@ impl Bench {
     pub(crate) fn evidence(&self) -> lockgate_core::evidence::Evidence {
         self.ledger.evidence()
     }
+}
+
+/// In which bucket a check first failed, and first passed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Told {
+    pub(crate) failed: Option<u64>,
+    pub(crate) passed: Option<u64>,
+}
+
+/// What came of many runs of the same.
+pub(crate) struct Runs(pub(crate) Vec<Told>);
+
+impl Runs {
+    pub(crate) fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    /// How many failed at some time.
+    pub(crate) fn failed(&self) -> u64 {
+        self.0.iter().filter(|told| told.failed.is_some()).count() as u64
+    }
+
+    /// How many passed before they failed, if they did.
+    pub(crate) fn passed(&self) -> u64 {
+        self.0.iter().filter(|told| told.passed.is_some()).count() as u64
+    }
+
+    /// In which bucket they failed on average, of those that did.
+    pub(crate) fn mean_failed(&self) -> f64 {
+        mean(self.0.iter().filter_map(|told| told.failed))
+    }
+
+    /// In which bucket they passed on average, of those that did.
+    pub(crate) fn mean_passed(&self) -> f64 {
+        mean(self.0.iter().filter_map(|told| told.passed))
+    }
+
+    /// A candidate that is no worse is taken back in at most one run of a hundred.
+    pub(crate) fn seldom_taken_back(&self, case: &'static str, what: &str) -> Finding {
+        let (failed, runs) = (self.failed(), self.len());
+        let holds = failed as f64 <= 0.01 * runs as f64;
+        Finding::held(case, format!("{what}: taken back"), share(failed, runs), "at most 1 %", holds)
+    }
+}
+
+/// The mean of some; 0 of none.
+pub(crate) fn mean(all: impl Iterator<Item = u64>) -> f64 {
+    let (n, sum) = all.fold((0_u64, 0.0), |(n, sum), at| (n + 1, sum + at as f64));
+    sum / n.max(1) as f64
 }
 
 /// So many of so many.

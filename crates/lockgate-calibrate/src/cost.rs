@@ -9,7 +9,7 @@ use lockgate_core::signal::{Arm, Signal};
 use lockgate_core::size_levels::level;
 use lockgate_core::sums::Sum;
 
-use crate::bench::{Bench, gate, plan};
+use crate::bench::{Bench, Runs, Told, gate, plan};
 use crate::report::share;
 use crate::{CalibrateError, Effort, Finding};
 
@@ -26,37 +26,26 @@ pub fn findings(effort: Effort) -> Result<Vec<Finding>, CalibrateError> {
     let mut findings = Vec::new();
     for (times, most) in [(1.5, 1500.0), (3.0, 165.0)] {
         let told = many(runs, times, 12_000)?;
-        let fails: Vec<f64> = told.iter().filter_map(|(failed, _)| failed.map(|at| at as f64)).collect();
-        let mean = fails.iter().sum::<f64>() / fails.len().max(1) as f64;
+        let (mean, found) = (told.mean_failed(), told.failed());
         findings.push(Finding::held(
             "cost",
             format!("{times} x stable's cost per session, limit 1.2 x: pairs until it is taken back"),
-            format!("{mean:.0}, {} of {runs} found", fails.len()),
+            format!("{mean:.0}, {found} of {runs} found"),
             format!("at most {most}"),
-            mean <= most * slack && fails.len() as u64 == runs,
+            mean <= most * slack && found == runs,
         ));
     }
     let alike = many(runs, 1.0, 6000)?;
-    let failed = alike.iter().filter(|(failed, _)| failed.is_some()).count() as u64;
-    let passed: Vec<f64> = alike.iter().filter_map(|(_, passed)| passed.map(|at| at as f64)).collect();
-    let mean = passed.iter().sum::<f64>() / passed.len().max(1) as f64;
-    findings.push(Finding::held(
-        "cost",
-        "the same cost per session, 6 000 pairs: taken back",
-        share(failed, runs),
-        "at most 1 %",
-        failed as f64 <= 0.01 * runs as f64,
-    ));
+    findings.push(alike.seldom_taken_back("cost", "the same cost per session, 6 000 pairs"));
     findings.push(Finding::held(
         "cost",
         "the same cost per session: pairs until it passes",
-        format!("{mean:.0}, {} of {runs} passed", passed.len()),
+        format!("{:.0}, {} of {runs} passed", alike.mean_passed(), alike.passed()),
         "at most 1 500",
-        mean <= 1500.0 * slack,
+        alike.mean_passed() <= 1500.0 * slack,
     ));
     let edge = many(runs, at_limit(), 6000)?;
-    let failed = edge.iter().filter(|(failed, _)| failed.is_some()).count() as u64;
-    let passed = edge.iter().filter(|(_, passed)| passed.is_some()).count() as u64;
+    let (failed, passed) = (edge.failed(), edge.passed());
     findings.push(Finding::held(
         "cost",
         "1.2 x after the cap, the limit itself, 6 000 pairs: taken back; passed",
@@ -85,12 +74,10 @@ fn at_limit() -> f64 {
     high
 }
 
-type Told = (Option<u64>, Option<u64>);
-
-fn many(runs: u64, times: f64, most: u64) -> Result<Vec<Told>, CalibrateError> {
+fn many(runs: u64, times: f64, most: u64) -> Result<Runs, CalibrateError> {
     let rule = Rule::RiseUnder { fail: 0.2, pass: 0.2 };
     let mut bench = Bench::new(plan(0.5, vec![gate(Signal::SessionCost, rule)], Vec::new(), 0.0)?)?;
-    Ok((0..runs).map(|seed| one(&mut bench, seed, times, most)).collect())
+    Ok(Runs((0..runs).map(|seed| one(&mut bench, seed, times, most)).collect()))
 }
 
 fn one(bench: &mut Bench, seed: u64, times: f64, most: u64) -> Told {

@@ -6,7 +6,7 @@ use lockgate_core::plan::{Blame, Rule};
 use lockgate_core::segment::Segment;
 use lockgate_core::signal::{Arm, Signal};
 
-use crate::bench::{Bench, LOOKS_48H, gate, plan, rate};
+use crate::bench::{self, Bench, LOOKS_48H, gate, plan, rate};
 use crate::report::share;
 use crate::{CalibrateError, Effort, Finding, upper_bound};
 
@@ -146,6 +146,5 @@ fn count(all: &[Told], of: impl Fn(&Told) -> Option<u64>) -> u64 {
 }
 
 fn mean(all: &[Told], of: impl Fn(&Told) -> Option<u64>) -> f64 {
-    let found: Vec<f64> = all.iter().filter_map(of).map(|at| at as f64).collect();
-    found.iter().sum::<f64>() / found.len().max(1) as f64
+    bench::mean(all.iter().filter_map(of))
 }

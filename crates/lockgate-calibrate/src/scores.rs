@@ -8,7 +8,7 @@ use lockgate_core::segment::Segment;
 use lockgate_core::signal::{Arm, Signal};
 use lockgate_core::sums::Sum;
 
-use crate::bench::{Bench, gate, plan};
+use crate::bench::{Bench, Runs, Told, gate, plan};
 use crate::report::share;
 use crate::{CalibrateError, Effort, Finding};
 
@@ -54,51 +54,40 @@ pub fn findings(effort: Effort) -> Result<Vec<Finding>, CalibrateError> {
     let mut findings = Vec::new();
     for (stables, most) in [(1, 600.0), (4, 400.0)] {
         let told = many(runs, 0.72, stables, 6000)?;
-        let fails: Vec<f64> = told.iter().filter_map(|(failed, _)| failed.map(|at| at as f64)).collect();
-        let mean = fails.iter().sum::<f64>() / fails.len().max(1) as f64;
+        let (mean, found) = (told.mean_failed(), told.failed());
         findings.push(Finding::held(
             "scores",
-            format!("judge 0.80 against 0.72, spread 0.20, {stables} of stable's each: pairs until it is taken back"),
-            format!("{mean:.0}, {} of {runs} found", fails.len()),
+            format!(
+                "judge 0.80 against 0.72, spread 0.20, {stables} of stable's each: pairs until it is taken back"
+            ),
+            format!("{mean:.0}, {found} of {runs} found"),
             format!("at most {most}"),
-            mean <= most * slack && fails.len() as u64 == runs,
+            mean <= most * slack && found == runs,
         ));
-        let passes = told
-            .iter()
-            .filter(|(failed, passed)| passed.is_some_and(|at| failed.is_none_or(|f| at < f)))
-            .count();
+        let is_earlier = |told: &&Told| told.passed.is_some_and(|at| told.failed.is_none_or(|f| at < f));
+        let passes = told.0.iter().filter(is_earlier).count() as u64;
         findings.push(Finding::held(
             "scores",
             format!("the same, {stables} of stable's each: passed before that"),
-            share(passes as u64, runs),
+            share(passes, runs),
             "at most 5 %",
             passes as f64 <= 0.05 * runs as f64 * if effort == Effort::Quick { 3.0 } else { 1.0 },
         ));
     }
     let alike = many(runs, STABLE, 1, 6000)?;
-    let failed = alike.iter().filter(|(failed, _)| failed.is_some()).count() as u64;
-    let passed: Vec<f64> = alike.iter().filter_map(|(_, passed)| passed.map(|at| at as f64)).collect();
-    findings.push(Finding::held(
-        "scores",
-        "judge 0.80 against 0.80, 6 000 pairs: taken back",
-        share(failed, runs),
-        "at most 1 %",
-        failed as f64 <= 0.01 * runs as f64,
-    ));
+    findings.push(alike.seldom_taken_back("scores", "judge 0.80 against 0.80, 6 000 pairs"));
     findings.push(Finding::told(
         "scores",
         "judge 0.80 against 0.80: pairs until it passes (bound 78)",
-        format!("{:.0}", passed.iter().sum::<f64>() / passed.len().max(1) as f64),
+        format!("{:.0}", alike.mean_passed()),
     ));
     Ok(findings)
 }
 
-type Told = (Option<u64>, Option<u64>);
-
-fn many(runs: u64, mean: f64, stables: u64, most: u64) -> Result<Vec<Told>, CalibrateError> {
+fn many(runs: u64, mean: f64, stables: u64, most: u64) -> Result<Runs, CalibrateError> {
     let mut bench = Bench::new(plan(0.5, vec![gate(Signal::Quality, RULE)], Vec::new(), 0.0)?)?;
     let (stable, candidate) = (Scores::new(STABLE), Scores::new(mean));
-    Ok((0..runs).map(|seed| one(&mut bench, seed, &stable, &candidate, stables, most)).collect())
+    Ok(Runs((0..runs).map(|seed| one(&mut bench, seed, &stable, &candidate, stables, most)).collect()))
 }
 
 fn one(bench: &mut Bench, seed: u64, stable: &Scores, candidate: &Scores, stables: u64, most: u64) -> Told {

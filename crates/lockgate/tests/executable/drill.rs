@@ -78,7 +78,11 @@ async fn ctrl_c_ends_a_drill_cleanly() {
         while server.json(&["rollout", "list"]).await["features"][0]["rollout"]["state"] != "canary" {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        // Its first call has come through: it is in the midst of it.
+        while server.json(&["rollout", "status", FEATURE]).await["reach"]["calls"].as_u64().unwrap_or(0) == 0
+        {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     };
     tokio::time::timeout(crate::support::LONG_ENOUGH, running).await.unwrap();
     let id = child.id().unwrap().to_string();
