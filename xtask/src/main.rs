@@ -1,4 +1,4 @@
-//! The project's own tasks: `cargo xtask check`, `test`, `tidy`, `generate`, `bench` and `calibrate`.
+//! The project's own tasks: `cargo xtask check`, `test`, `fuzz`, `tidy`, `generate`, `bench` and `calibrate`.
 //!
 //! They are Rust and not shell so that they run the same on every machine, can be tested, and need nothing installed but
 //! Rust. `check` is what the build checks; nothing is checked elsewhere. `test` is the one test command.
@@ -6,6 +6,7 @@
 mod bench;
 mod calibrate;
 mod check;
+mod fuzz;
 mod generated;
 mod output;
 mod process;
@@ -23,6 +24,7 @@ usage: cargo xtask TASK
 
   check            format, lints, documentation, licences, tidiness, generated files: what CI runs
   test             installs what the tests need, runs all of them and prints a summary
+  fuzz             hostile input to every parser, ten minutes each: [--seconds N] [TARGET ...]
   tidy             the project's own rules alone, in a second
   generate         writes the generated files under docs/reference again
   bench latency    the latency that the gateway adds on loopback
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["check"] => check::run(&root),
         ["test", rest @ ..] => test::run(&root, rest),
+        ["fuzz", rest @ ..] => fuzz::run(&root, rest),
         ["tidy"] => tidy::run(&root),
         ["generate"] => generated::write(&root),
         ["bench", "latency", rest @ ..] => bench::run(&root, rest),

@@ -45,6 +45,13 @@ pub fn find(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
 }
 
+/// The platform that this runs on, as Rust names it.
+pub fn host() -> anyhow::Result<String> {
+    let told = output_of(Command::new("rustc").arg("-vV"))?;
+    let host = told.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).context("`rustc -vV` does not name the host")
+}
+
 fn shown(command: &Command) -> String {
     let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
     words.into_iter().map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")

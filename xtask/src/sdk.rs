@@ -1,79 +1,46 @@
-//! Installs the official SDKs that the tests call Lockgate with, from their registries, under `target/sdk`.
+//! Installs what the tests call Lockgate with, and what stands behind it: official SDKs and a small real model, from their
+//! registries, under `target/sdk`.
 //!
-//! Everything is pinned in `crates/lockgate/tests/sdk`: a new release of an SDK must not change what an unchanged tree does.
-//! What is there already in the right version is left alone, so that a second run needs no network.
+//! Everything is pinned beside the tests that use it, down to what the packages need themselves: a new release of an SDK must
+//! not change what an unchanged tree does. What is there already is left alone, so that a second run needs no network. What
+//! cannot be had fails the run; nothing is skipped, because a test that was not run looks like one that passed.
+
+mod node;
+mod python;
+mod stamp;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
 use crate::output::say;
 use crate::process::{find, output_of, run};
+use python::Dependencies;
 
-/// The Python package `openai`; the same as in `requirements.txt`.
-const PYTHON_OPENAI: &str = "3.54.0";
-/// The npm package `openai`.
-const NODE_OPENAI: &str = "6.49.0";
-const REQUIREMENTS: &str = "crates/lockgate/tests/sdk/requirements.txt";
+const PACKAGES: &str = "crates/lockgate/tests/sdk/packages";
+/// Said with every failure to install.
+const HELP: &str = "the tests call Lockgate with official SDKs, which come from the registries of Python and npm once; \
+    let this machine reach them (or name mirrors: UV_DEFAULT_INDEX and PIP_INDEX_URL, npm_config_registry) and run \
+    `cargo xtask test` again. What is installed already is kept";
 
 /// Installs what is missing.
 pub fn install(root: &Path) -> anyhow::Result<()> {
+    install_all(root).context(HELP)
+}
+
+fn install_all(root: &Path) -> anyhow::Result<()> {
     let folder = root.join("target/sdk");
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    python(root, &folder.join("python")).context("the Python SDK could not be installed")?;
-    node(&folder.join("node")).context("the Node SDK could not be installed")
-}
-
-fn python(root: &Path, folder: &Path) -> anyhow::Result<()> {
-    if installed_python(folder).as_deref() == Some(PYTHON_OPENAI) {
-        return Ok(());
-    }
-    say(&format!("installing the Python package openai {PYTHON_OPENAI} into {}", folder.display()));
-    need("python3", &["python3", "python3-venv"])?;
-    // Half an environment, left by a run that was interrupted, is not mended but made again.
-    if folder.exists() {
-        std::fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
-    }
-    let make = || run(Command::new("python3").args(["-m", "venv"]).arg(folder));
-    if make().is_err() {
-        // Debian ships `python3` without the part that makes environments.
-        apt_get(&["python3-venv"])?;
-        make()?;
-    }
-    run(Command::new(folder.join("bin/pip"))
-        .args(["install", "--quiet", "--disable-pip-version-check", "--no-input", "--requirement"])
-        .arg(root.join(REQUIREMENTS)))
-}
-
-fn installed_python(folder: &Path) -> Option<String> {
-    let python = folder.join("bin/python");
-    if !python.is_file() {
-        return None;
-    }
-    let script = "import openai; print(openai.__version__)";
-    let output = Command::new(python).args(["-c", script]).stderr(Stdio::null()).output().ok()?;
-    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-fn node(folder: &Path) -> anyhow::Result<()> {
-    if find("node").is_some() && installed_node(folder).as_deref() == Some(NODE_OPENAI) {
-        return Ok(());
-    }
-    say(&format!("installing the npm package openai {NODE_OPENAI} into {}", folder.display()));
-    need("node", &["nodejs", "npm"])?;
-    need("npm", &["npm"])?;
-    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    run(Command::new("npm")
-        .args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error", "--prefix"])
-        .arg(folder)
-        .arg(format!("openai@{NODE_OPENAI}")))
-}
-
-fn installed_node(folder: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(folder.join("node_modules/openai/package.json")).ok()?;
-    let package: serde_json::Value = serde_json::from_str(&text).ok()?;
-    package.get("version")?.as_str().map(str::to_owned)
+    let packages = root.join(PACKAGES);
+    let python = |name: &str, file: &Path, dependencies| {
+        python::install(&folder, name, file, dependencies)
+            .with_context(|| format!("Python packages `{name}`"))
+    };
+    python("python", &packages.join("python.txt"), Dependencies::Checked)?;
+    python("agents", &packages.join("agents.txt"), Dependencies::Checked)?;
+    python("model", &packages.join("model.txt"), Dependencies::LeftOut)?;
+    node::install(&folder, &packages).context("npm packages")
 }
 
 /// Makes sure that a program is there, and installs it where that is allowed.

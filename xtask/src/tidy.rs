@@ -10,12 +10,11 @@ mod sources;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
 use crate::output::say;
-use crate::process::{cargo, output_of};
+use crate::process::{cargo, host, output_of};
 
 /// A place where a rule is broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,13 +69,6 @@ pub fn run(root: &Path) -> anyhow::Result<()> {
     }
     say(&format!("{} files are tidy", files.len()));
     Ok(())
-}
-
-/// The platform that this runs on, as Rust names it.
-fn host() -> anyhow::Result<String> {
-    let told = output_of(Command::new("rustc").arg("-vV"))?;
-    let host = told.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).context("`rustc -vV` does not name the host")
 }
 
 /// Endings of the files that people write by hand.

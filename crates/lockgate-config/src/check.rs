@@ -5,8 +5,10 @@
 //! that has been told, and gives `None`; the others go on, so that one mistake hides no other.
 
 mod client;
+mod endpoint;
 mod feature;
 mod outside;
+mod patience;
 mod plan;
 mod plan_for;
 mod rule;
@@ -234,5 +236,7 @@ fn bounds(fields: &Fields<'_>) -> Option<Bounds> {
         calls_max: fields.whole("calls_max")?,
         deadline: fields.duration("deadline")?,
         drain: fields.duration("drain")?,
+        lame_duck: fields.duration("lame_duck")?,
+        ping: fields.duration("ping")?,
     })
 }

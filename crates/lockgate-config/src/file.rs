@@ -3,10 +3,15 @@
 //! The tables read as the file does, from the top down. They are all that the reader, the schema and the reference page know.
 
 mod plan;
+mod target;
 
 use std::time::Duration;
 
 pub(crate) use self::plan::{GATE, PHASE, PLAN, SLICES, TRIGGER};
+pub(crate) use self::target::{
+    AGENT, ANTHROPIC, ANTHROPIC_SPEAKS, BREAKER, OPENAI, OPENAI_SPEAKS, RETRIES, RULE, RULES,
+};
+use self::target::{RETRIES_COUNT, TARGETS};
 use crate::duration::LONGEST;
 use crate::shape::{Key, Kind, Presence, Shape};
 
@@ -69,75 +74,6 @@ pub(crate) static ADMIN: Shape = Shape {
     ],
 };
 
-/// The kinds of targets.
-pub(crate) const TARGETS: &[(&str, &Shape)] = &[("openai", &OPENAI), ("agent", &AGENT), ("rules", &RULES)];
-
-const BASE_URL: Kind = Kind::Text;
-const API_KEY: Key = optional("api_key", Kind::Secret, "Sent as `authorization: Bearer`.");
-const TIMEOUT: Key = or(
-    "timeout",
-    WAIT,
-    "60s",
-    "Longest time from sending a call to the end of a plain answer, or to the first chunk of a stream.",
-);
-const CONNECT_TIMEOUT: Key = or("connect_timeout", WAIT, "5s", "Longest time to a connection.");
-const IDLE_TIMEOUT: Key = or("idle_timeout", WAIT, "30s", "Longest silence inside a stream.");
-
-pub(crate) static OPENAI: Shape = Shape {
-    name: "openai target",
-    says: "An OpenAI-compatible server.",
-    keys: &[
-        required("kind", Kind::OneOf(&["openai"]), "What it is."),
-        required("base_url", BASE_URL, "What comes before `/chat/completions`: `https://api.openai.com/v1`."),
-        API_KEY,
-        TIMEOUT,
-        CONNECT_TIMEOUT,
-        IDLE_TIMEOUT,
-        or(
-            "asks_usage",
-            Kind::Flag,
-            "true",
-            "Whether a stream may be asked for its usage (`stream_options.include_usage`); some servers refuse the field.",
-        ),
-    ],
-};
-
-pub(crate) static AGENT: Shape = Shape {
-    name: "agent target",
-    says: "A plain HTTP agent: any JSON is posted to it.",
-    keys: &[
-        required("kind", Kind::OneOf(&["agent"]), "What it is."),
-        required("base_url", BASE_URL, "Where calls are posted."),
-        API_KEY,
-        TIMEOUT,
-        CONNECT_TIMEOUT,
-        IDLE_TIMEOUT,
-    ],
-};
-
-pub(crate) static RULES: Shape = Shape {
-    name: "rules target",
-    says: "A deterministic responder that needs no network: the last tier of a chain.",
-    keys: &[
-        required("kind", Kind::OneOf(&["rules"]), "What it is."),
-        optional("rules", Kind::List(&Kind::Shape(&RULE)), "Tried in order."),
-        required("otherwise", Kind::Text, "The answer when no rule matches."),
-    ],
-};
-
-pub(crate) static RULE: Shape = Shape {
-    name: "rule",
-    says: "One rule of a deterministic responder.",
-    keys: &[
-        required(
-            "when",
-            Kind::Text,
-            "A regular expression, matched against the last user message, or the whole body for a plain agent.",
-        ),
-        required("answer", Kind::Text, "What is answered."),
-    ],
-};
-
 pub(crate) static FEATURE: Shape = Shape {
     name: "feature",
     says: "One AI capability as its users know it.",
@@ -157,6 +93,12 @@ pub(crate) static FEATURE: Shape = Shape {
         ),
         required("versions", Kind::Named(&Kind::Shape(&VERSION)), "Its versions, by name."),
         optional("shadow", Kind::Shape(&SHADOW), "How copies of its calls are bounded."),
+        or(
+            "translation",
+            Kind::OneOf(&["drop", "strict"]),
+            "drop",
+            "What happens to a part of a call that a target's API cannot say: left out and told in a header, or refused.",
+        ),
         optional(
             "feedback",
             Kind::Named(&Kind::Either(&Kind::OneOf(&["rate"]), &Kind::Shape(&SCORE))),
@@ -233,13 +175,13 @@ pub(crate) static VERSION: Shape = Shape {
 
 pub(crate) static TIER: Shape = Shape {
     name: "tier",
-    says: "One tier of a chain. All but `target` are for model servers; `parameters` and `price` are for agents too.",
+    says: "One tier of a chain. `rules` have no key but `target`, and agents have no use for `model`, `system` and `hold_back`. Times and retries are the target's, but for those that are written here.",
     keys: &[
         required("target", Kind::Name, "Who answers."),
         optional(
             "model",
             Kind::Text,
-            "The model asked for. Needed for an `openai` target: the client's `model` names the feature.",
+            "The model asked for. Needed for a model's target: the client's `model` names the feature.",
         ),
         optional(
             "system",
@@ -252,6 +194,22 @@ pub(crate) static TIER: Shape = Shape {
             "Members of the request's body that are set, in place of the client's: `{ temperature: 0.2 }`.",
         ),
         optional("price", Kind::Shape(&PRICE), "What its tokens cost."),
+        optional(
+            "timeout",
+            WAIT,
+            "Longest time to the end of a plain answer; and to the first content of a stream, unless the tier or its target has a `first_content_timeout`.",
+        ),
+        optional("first_content_timeout", WAIT, "Longest time to the first content of a stream."),
+        optional("idle_timeout", WAIT, "Longest silence inside a stream."),
+        optional("stream_timeout", WAIT, "Longest time to the end of a stream."),
+        optional("sla", WAIT, "A call that takes longer counts as a failure for the target's breaker."),
+        optional("retries", RETRIES_COUNT, "Most further tries of one call at this tier."),
+        or(
+            "hold_back",
+            Kind::Whole(0, 1000),
+            "0",
+            "How many tokens of a stream are held back before the first is passed on. Until then another tier can still step in.",
+        ),
     ],
 };
 
@@ -324,6 +282,18 @@ pub(crate) static BOUNDS: Shape = Shape {
             Kind::Duration(Duration::ZERO, HOUR),
             "120s",
             "How long a stopping process waits for calls under way.",
+        ),
+        or(
+            "lame_duck",
+            Kind::Duration(Duration::ZERO, HOUR),
+            "1s",
+            "How long a stopping process goes on taking calls, each on a connection that closes after it.",
+        ),
+        or(
+            "ping",
+            Kind::Duration(Duration::from_millis(10), HOUR),
+            "12s",
+            "Longest silence towards a client that waits for a stream; then it is sent a comment.",
         ),
     ],
 };

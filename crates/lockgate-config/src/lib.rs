@@ -14,6 +14,7 @@ pub mod live;
 pub mod secret;
 
 pub mod duration;
+pub mod health;
 pub mod percent;
 pub mod size;
 

@@ -17,6 +17,7 @@ use lockgate_core::name::{FeatureName, RolloutId};
 use lockgate_core::route::{Route, Trial};
 use lockgate_core::state::{FeatureState, Rollout};
 
+use crate::health::Health;
 use crate::value::{Config, Feature, Version};
 
 /// Configuration and routes that belong together.
@@ -38,6 +39,7 @@ pub struct Live {
     table: ArcSwap<Table>,
     retreats: Mutex<Retreats>,
     unwritten_since: AtomicI64,
+    health: Health,
 }
 
 /// Stands for no moment: everything is written.
@@ -142,11 +144,19 @@ fn rehearsed(stable: &Version, trial: &Trial) -> Arc<Version> {
 impl Live {
     /// Begins with a table.
     pub fn new(table: Table) -> Self {
+        let health = Health::default();
+        health.follow(&table.config);
         Self {
             table: ArcSwap::from_pointee(table),
             retreats: Mutex::default(),
             unwritten_since: AtomicI64::new(WRITTEN),
+            health,
         }
+    }
+
+    /// How the targets do.
+    pub fn health(&self) -> &Health {
+        &self.health
     }
 
     /// Tells whether what the gateway counts reaches the store: since when it does not.
@@ -178,6 +188,7 @@ impl Live {
                 table
             }
         });
+        self.health.follow(&table.config);
         let old = self.table.swap(Arc::new(table));
         let mut retired = std::mem::take(&mut retreats.retired);
         retired.push(Arc::downgrade(&old));

@@ -140,6 +140,12 @@ impl<'n> Fields<'n> {
         shape::range(&*self.node_or_default(key)?)
     }
 
+    /// The texts of a list.
+    pub(crate) fn texts(&self, key: &str) -> Option<Vec<String>> {
+        let node = self.node_or_default(key)?;
+        node.items().iter().map(|item| item.text().map(str::to_owned)).collect()
+    }
+
     /// The items of a list; none when it is not written.
     pub(crate) fn items(&self, key: &str) -> Vec<Place<'n>> {
         self.get(key).map(|place| place.items()).unwrap_or_default()

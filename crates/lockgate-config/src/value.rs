@@ -9,11 +9,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lockgate_core::breaker;
 use lockgate_core::name::{
     DeclaredSignal, FeatureName, LabelName, PlanName, Revision, TargetName, VersionName, VersionRef,
 };
 use lockgate_core::plan::Plan;
+use lockgate_core::retry;
 use lockgate_core::signal::Signal;
+use lockgate_wire::api::Api;
 
 use crate::secret::Secret;
 
@@ -72,28 +75,91 @@ pub struct Target {
 pub enum TargetKind {
     /// An OpenAI-compatible endpoint; `base_url` ends in what comes before `/chat/completions`.
     OpenAi(Endpoint),
+    /// An Anthropic endpoint; `base_url` ends in what comes before `/v1/messages`.
+    Anthropic(Endpoint),
     /// A plain HTTP agent: any JSON is posted to `base_url` itself.
     Agent(Endpoint),
     /// A deterministic responder that needs no network.
     Rules(Rules),
 }
 
-/// How an HTTP upstream is reached.
+/// How an HTTP upstream is reached, and what may be expected of it.
 #[derive(Debug)]
 pub struct Endpoint {
     /// `http` or `https`, host, optional port and path, without a trailing slash.
     pub base_url: http::Uri,
-    /// Sent as `authorization: Bearer`.
+    /// The key that is sent.
     pub api_key: Option<Secret>,
-    /// Longest time to a connection.
-    pub connect_timeout: Duration,
-    /// Longest time from sending a call to the end of a plain answer, or to the first chunk of a stream.
-    pub timeout: Duration,
-    /// Longest silence inside a stream.
-    pub idle_timeout: Duration,
+    /// How it is sent.
+    pub key_header: KeyHeader,
+    /// Headers that every call carries, such as an organisation or an API version.
+    pub headers: http::HeaderMap,
+    /// Put behind the path, without the `?`: `api-version=2024-10-21`. Empty for none.
+    pub query: String,
+    /// The APIs that it speaks, each with what is put behind `base_url`. Empty for an agent.
+    pub paths: BTreeMap<Api, String>,
+    /// Certificates of authorities that are trusted beside the platform's, as PEM.
+    pub ca: Option<Arc<[u8]>>,
+    /// How long a call may take, as far as a tier says nothing else.
+    pub times: Times,
     /// Whether a stream may be asked for its usage (`stream_options.include_usage`); some servers refuse the field.
     pub asks_usage: bool,
+    /// Whether an answer that broke off may be gone on with here, by giving its beginning as the assistant's last message.
+    pub resumes: bool,
+    /// The most tokens that its models can take, where that is declared.
+    pub context_window: Option<u64>,
+    /// The most tokens that are written where a caller names none and the API wants a number.
+    pub max_tokens: u64,
+    /// When it is not asked any more.
+    pub breaker: breaker::Settings,
+    /// How its calls are tried again.
+    pub retries: retry::Settings,
 }
+
+/// How a key is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyHeader {
+    /// `authorization: Bearer KEY`
+    Bearer,
+    /// A header that holds the key alone: `x-api-key`, `api-key`.
+    Plain(http::HeaderName),
+}
+
+/// How long a call may take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Times {
+    /// To a connection.
+    pub connect: Duration,
+    /// From sending a call to the end of a plain answer.
+    pub answer: Duration,
+    /// From sending a call to the first content of a stream.
+    pub first_content: Duration,
+    /// Between two chunks of a stream.
+    pub idle: Duration,
+    /// From sending a call to the end of a stream; `None` leaves it to the call's own deadline.
+    pub stream: Option<Duration>,
+    /// The least tokens per second that a stream must come to once it has begun, over [`RATE_WINDOW`]; `None` for any.
+    pub tokens_per_second: Option<f64>,
+    /// A call that takes longer, to its end or to a stream's first content, counts as a failure of the target although its
+    /// answer is used.
+    pub sla: Option<Duration>,
+}
+
+impl Times {
+    /// Of a target that answers at once.
+    pub const INSTANT: Self = Self {
+        connect: Duration::ZERO,
+        answer: Duration::ZERO,
+        first_content: Duration::ZERO,
+        idle: Duration::ZERO,
+        stream: None,
+        tokens_per_second: None,
+        sla: None,
+    };
+}
+
+/// Over how long the speed of a stream is measured.
+pub const RATE_WINDOW: Duration = Duration::from_secs(10);
 
 /// A deterministic responder.
 #[derive(Debug)]
@@ -132,6 +198,8 @@ pub struct Feature {
     pub sticky: Sticky,
     /// How copies of its calls are bounded.
     pub shadow: ShadowBounds,
+    /// Whether a call of which a part cannot be said to a target is refused, rather than made without that part.
+    pub strict_translation: bool,
     /// What may be reported of its answers, beside the built-in names: name as reported, and how it is counted.
     pub feedback: BTreeMap<DeclaredSignal, Feedback>,
     /// The range in which CSAT is reported.
@@ -141,8 +209,8 @@ pub struct Feature {
 /// How a feature is called; follows from the kinds of its targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Surface {
-    /// As a model of `/v1/chat/completions`.
-    Chat,
+    /// As a model, by any API that its targets speak or that can be translated to one of them.
+    Model,
     /// At `/agents/{feature}`.
     Agent,
 }
@@ -252,6 +320,12 @@ pub struct Tier {
     pub parameters: serde_json::Map<String, serde_json::Value>,
     /// What its tokens cost.
     pub price: Option<Price>,
+    /// How long it may take: the target's, but for what the tier says itself.
+    pub times: Times,
+    /// Most further tries of one call at this tier.
+    pub retries: u32,
+    /// How many tokens of a stream are held back before the first is passed on. Until then another tier can still step in.
+    pub hold_back: u32,
 }
 
 /// What tokens cost.
@@ -304,6 +378,11 @@ pub struct Bounds {
     pub deadline: Duration,
     /// How long a stopping process waits for calls under way.
     pub drain: Duration,
+    /// How long a stopping process goes on taking calls, each on a connection that closes after it, so that no client finds a
+    /// closed door.
+    pub lame_duck: Duration,
+    /// Longest silence towards a client that waits for a stream; then it is sent a comment.
+    pub ping: Duration,
 }
 
 /// How behaviour is counted.
@@ -332,5 +411,15 @@ impl Feature {
     /// A version by its digest.
     pub fn version_of(&self, revision: Revision) -> Option<&Arc<Version>> {
         self.versions.values().find(|version| version.id.revision == revision)
+    }
+}
+
+impl TargetKind {
+    /// Where it is reached; `None` for one that needs no network.
+    pub fn endpoint(&self) -> Option<&Endpoint> {
+        match self {
+            Self::OpenAi(endpoint) | Self::Anthropic(endpoint) | Self::Agent(endpoint) => Some(endpoint),
+            Self::Rules(_) => None,
+        }
     }
 }

@@ -194,7 +194,8 @@ fn mistakes_at_the_top_are_told() {
 #[test]
 fn mistakes_in_targets_are_told() {
     target("base_url: https://x.example", "targets.other: `kind` is missing");
-    target("kind: anthropic", "targets.other.kind: `anthropic` is not a known kind");
+    target("kind: gemini", "targets.other.kind: `gemini` is not a known kind");
+    target("kind: anthropic", "targets.other: `base_url` is missing");
     target("kind: rules", "targets.other: `otherwise` is missing");
     target(
         "kind: openai\nbase_url: x.example/v1",
@@ -224,6 +225,131 @@ fn mistakes_in_targets_are_told() {
     target(
         "kind: rules\notherwise: x\nrules: [ { when: '(a', answer: b } ]",
         "targets.other.rules[0].when: `(a` is not a regular expression: unclosed group",
+    );
+}
+
+/// An openai target with one line more.
+fn endpoint(more: &str, expected: &str) {
+    target(
+        &format!("kind: openai\nbase_url: https://x.example/v1\napi_key: {{ env: KEY }}\n{more}"),
+        expected,
+    );
+}
+
+#[test]
+fn mistakes_in_what_every_call_carries_are_told() {
+    endpoint("auth_header: 'x y'", "targets.other.auth_header: `x y` is not a header's name");
+    endpoint(
+        "auth_header: host",
+        "targets.other.auth_header: `host` is set by Lockgate or belongs to the connection",
+    );
+    for reserved in
+        ["Content-Length", "connection", "X-Lockgate-User", "transfer-encoding", "Proxy-Authorization"]
+    {
+        let lower = reserved.to_lowercase();
+        endpoint(
+            &format!("headers: {{ {reserved}: x }}"),
+            &format!(
+                "targets.other.headers.{reserved}: `{lower}` is set by Lockgate or belongs to the connection"
+            ),
+        );
+    }
+    endpoint(
+        "headers: { Authorization: x }",
+        "targets.other.headers.Authorization: `authorization` carries the key",
+    );
+    endpoint(
+        "auth_header: api-key\nheaders: { api-key: { env: OTHER_KEY } }",
+        "targets.other.headers.api-key: `api-key` carries the key",
+    );
+    endpoint(
+        "headers: { x-api-key: sk-private }",
+        "targets.other.headers.x-api-key: `x-api-key` carries a secret",
+    );
+    endpoint("headers: { a b: x }", "targets.other.headers.a b: `a b` is not a header's name");
+    endpoint("headers: { x-a: 1, X-A: y }", "targets.other.headers.x-a: 1 is not a text");
+    endpoint("headers: { x-a: x, X-A: y }", "targets.other.headers.X-A: `x-a` is there twice");
+    endpoint("headers: { x-a: \"a\\nb\" }", "targets.other.headers.x-a: `a...` cannot be sent in a header");
+    endpoint("headers: { x-a: { env: } }", "targets.other.headers.x-a: this is not a reference to a secret");
+    endpoint(
+        "headers: { x-a: { env: NOPE } }",
+        "targets.other.headers.x-a: no secret can be had from environment variable `NOPE`: it is not set",
+    );
+    endpoint("query: { Key: sk-private }", "targets.other.query.Key: a key in a URL ends up in logs");
+    endpoint("query: { v: 1 }", "targets.other.query.v: 1 is not a text");
+    endpoint("query: v=1", "targets.other.query: `v=1` is not a mapping");
+    endpoint(
+        "ca_file: nowhere.pem",
+        "targets.other.ca_file: no certificates can be had from `nowhere.pem`: there is no such file",
+    );
+    endpoint(
+        "ca_file: ten.yaml",
+        "targets.other.ca_file: no certificates can be had from `ten.yaml`: there is none in it",
+    );
+    endpoint(
+        "ca_file: broken.pem",
+        "targets.other.ca_file: no certificates can be had from `broken.pem`: the certificate number 1 in it cannot be read",
+    );
+}
+
+#[test]
+fn mistakes_in_what_a_target_speaks_are_told() {
+    endpoint("speaks: []", "targets.other.speaks: a target that speaks nothing cannot be asked");
+    endpoint("speaks: [ chatt ]", "targets.other.speaks[0]: `chatt` is not known here");
+    endpoint("speaks: [ chat, { api: chat, path: /c } ]", "targets.other.speaks[1]: `chat` is there twice");
+    endpoint("speaks: [ { api: chat } ]", "targets.other.speaks[0]: `path` is missing");
+    for path in ["chat", "/a?b=c", "/a b", "/../admin", "https://y.example/chat", "/a#b"] {
+        endpoint(
+            &format!("speaks: [ {{ api: chat, path: '{path}' }} ]"),
+            &format!("targets.other.speaks[0].path: `{path}` is not a path"),
+        );
+    }
+    target(
+        "kind: anthropic\nbase_url: https://x.example\nspeaks: [ chat ]",
+        "targets.other.speaks[0]: `chat` is not known here",
+    );
+    target(
+        "kind: anthropic\nbase_url: https://x.example/v1/messages",
+        "targets.other.base_url: `/v1/messages` is put behind the base URL for every call",
+    );
+    target(
+        "kind: agent\nbase_url: https://x.example\nspeaks: [ chat ]",
+        "targets.other.speaks: there is no such key",
+    );
+}
+
+#[test]
+fn mistakes_in_times_retries_and_breakers_are_told() {
+    endpoint("idle_timeout: 0s", "targets.other.idle_timeout: `0s` is out of range");
+    endpoint("min_tokens_per_second: 0", "targets.other.min_tokens_per_second: 0 is out of range");
+    endpoint("context_window: 0", "targets.other.context_window: 0 is out of range");
+    endpoint("max_tokens: 100", "targets.other.max_tokens: there is no such key");
+    endpoint("retries: 11", "targets.other.retries: 11 is out of range");
+    endpoint("retries: often", "targets.other.retries: `often` is not a whole number");
+    endpoint("retries: { base: 9s }", "targets.other.retries: `max` is shorter than `base`");
+    endpoint("retries: { base: 1s, max: 500ms }", "targets.other.retries.max: `max` is shorter than `base`");
+    endpoint("retries: { budget: 10 }", "targets.other.retries.budget: 10 is not a share");
+    endpoint("breaker: { rate: 0% }", "targets.other.breaker.rate: a rate of nothing is always reached");
+    endpoint("breaker: { rate: 50 }", "targets.other.breaker.rate: 50 is not a share");
+    endpoint("breaker: { probes: 0 }", "targets.other.breaker.probes: 0 is out of range");
+    endpoint("breaker: { open: 10m }", "targets.other.breaker: `open_max` is shorter than `open`");
+    endpoint("breaker: off", "targets.other.breaker: `off` is not a mapping");
+    let chain = |tier: &str| format!("kind: model\nchain: [ {tier} ]");
+    version(
+        &chain("{ target: desk, timeout: 5s }"),
+        "features.f.versions.v1.chain[0].timeout: a rules target has no use for it",
+    );
+    version(
+        &chain("{ target: bot, hold_back: 5 }"),
+        "features.f.versions.v1.chain[0].hold_back: an agent has no use for it",
+    );
+    version(
+        &chain("{ target: t, model: m, retries: { retries: 1 } }"),
+        "features.f.versions.v1.chain[0].retries: a mapping is not a whole number",
+    );
+    version(
+        &chain("{ target: t, model: m, hold_back: 5000 }"),
+        "features.f.versions.v1.chain[0].hold_back: 5000 is out of range",
     );
 }
 
@@ -268,7 +394,7 @@ fn mistakes_in_features_are_told() {
     let mixed = "kind: model\nchain: [ { target: t, model: m }, { target: bot } ]";
     version(
         mixed,
-        "features.f: its tiers are called in different ways: `t` is an openai target, `bot` an agent",
+        "features.f: its tiers are called in different ways: `t` is a model's target, `bot` an agent",
     );
 }
 
@@ -286,7 +412,7 @@ fn mistakes_in_versions_are_told() {
     );
     version(&chain("{ model: m }"), "features.f.versions.v1.chain[0]: `target` is missing");
     version(&chain("{ target: dekk }"), "features.f.versions.v1.chain[0].target: there is no target `dekk`");
-    version(&chain("{ target: t }"), "features.f.versions.v1.chain[0]: an openai target needs a `model`");
+    version(&chain("{ target: t }"), "features.f.versions.v1.chain[0]: a model's target needs a `model`");
     version(
         &chain("{ target: desk, model: m }"),
         "features.f.versions.v1.chain[0].model: a rules target has no use for it",
@@ -380,5 +506,72 @@ fn what_works_but_looks_wrong_is_a_warning() {
             "it is never reached: the rules before it always answer",
             "it is made of the same as `v1`",
         ]
+    );
+}
+
+/// The warnings of a file, each with its path.
+fn warned(text: &str) -> Vec<String> {
+    let loaded = read(text).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+    loaded.warnings.iter().map(|warning| format!("{}: {}", warning.path, warning.message)).collect()
+}
+
+#[test]
+fn a_key_in_clear_text_is_a_warning_unless_it_stays_in_ones_own_network() {
+    let with = |url: &str, more: &str| {
+        warned(&file("", &format!("kind: openai\nbase_url: {url}\n{more}"), "", "", ""))
+    };
+    let told = ["targets.other.base_url: the key is sent in clear text over the network"];
+    assert_eq!(with("http://api.x.example/v1", "api_key: { env: KEY }"), told);
+    assert_eq!(with("http://8.8.8.8/v1", "headers: { x-token: { env: KEY } }"), told);
+    for quiet in
+        ["https://api.x.example/v1", "http://127.0.0.1:11434/v1", "http://vllm:8000/v1", "http://10.1.2.3/v1"]
+    {
+        assert_eq!(with(quiet, "api_key: { env: KEY }"), Vec::<String>::new(), "{quiet}");
+    }
+    assert_eq!(with("http://api.x.example/v1", "headers: { x-team: a }"), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_target_says_in_vain_is_a_warning() {
+    let with = |text: &str| warned(&file("", text, "", "", ""));
+    let openai = "kind: openai\nbase_url: https://x.example/v1\n";
+    assert_eq!(
+        with(&format!("{openai}auth_header: api-key")),
+        ["targets.other.auth_header: there is no key that it could carry"]
+    );
+    assert_eq!(
+        with(&format!("{openai}timeout: 10s\nsla: 10s")),
+        ["targets.other.sla: no call lives to miss it: the time-outs are not longer"]
+    );
+    assert_eq!(
+        with(&format!("{openai}timeout: 10s\nfirst_content_timeout: 20s\nsla: 10s")),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        with("kind: anthropic\nbase_url: https://x.example/v1"),
+        ["targets.other.base_url: calls go to https://x.example/v1/v1/messages"]
+    );
+}
+
+#[test]
+fn a_version_that_answers_less_than_another_is_a_warning() {
+    let anthropic = "kind: anthropic\nbase_url: https://x.example";
+    let both = |first: &str, second: &str| {
+        warned(
+            &(file("", anthropic, "", first, "")
+                + &format!("      v2: {{ kind: model, chain: [ {second} ] }}\n")),
+        )
+    };
+    assert_eq!(
+        both("kind: model\nchain: [ { target: t, model: m } ]", "{ target: other, model: n }"),
+        [
+            "features.f.versions.v2.chain: calls of responses and embeddings are answered by `v1` and not by this version"
+        ]
+    );
+    let mixed = "{ target: other, model: n }, { target: t, model: m }";
+    assert_eq!(both("kind: model\nchain: [ { target: t, model: m } ]", mixed), Vec::<String>::new());
+    assert_eq!(
+        both("kind: model\nchain: [ { target: t, model: m }, { target: desk } ]", mixed),
+        ["features.f.versions.v2.chain: when its targets fail there is no answer; `v1` always has one"]
     );
 }

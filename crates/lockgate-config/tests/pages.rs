@@ -183,8 +183,37 @@ fn every_key_of_the_schema_is_shown_in_the_page_or_the_example_and_so_is_read() 
         "p95_above",
         "p999_above",
         "file",
+        // It names a file that must be there.
+        "ca_file",
     ];
     let missing: Vec<&String> =
         keys.iter().filter(|key| !siblings.contains(&key.as_str()) && !shows(&shown, key)).collect();
     assert_eq!(missing, Vec::<&String>::new());
+}
+
+/// A block with targets alone, with a feature that uses each of them.
+fn with_feature(snippet: &str) -> String {
+    if snippet.contains("features:\n") {
+        return snippet.to_owned();
+    }
+    let names = snippet.lines().filter_map(|line| line.strip_prefix("  ")?.strip_suffix(':'));
+    let names: Vec<&str> = names.filter(|name| !name.starts_with(' ')).collect();
+    assert_eq!(names.len(), 1, "{snippet}");
+    let chain: String = names.iter().map(|name| format!("{{ target: {name}, model: m }}")).collect();
+    format!(
+        "{snippet}features: {{ f: {{ stable: v1, versions: {{ v1: {{ kind: model, chain: [ {chain} ] }} }} }} }}\n"
+    )
+}
+
+#[test]
+fn every_provider_of_the_guide_is_a_target_that_checks_clean() {
+    let guide = text_of(&root().join("docs/guide/providers.md"));
+    let snippets = snippets(&guide);
+    let providers = guide.lines().filter(|line| line.starts_with("## ")).count() - 1;
+    assert_eq!((snippets.len(), providers), (11, 10));
+    for snippet in snippets {
+        let loaded = parse(&with_feature(&snippet), Path::new(""), &env);
+        let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}\n{snippet}"));
+        assert_eq!(loaded.warnings, [], "{snippet}");
+    }
 }

@@ -3,12 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lockgate_config::value::{Config, LabelSource, Price, Sticky, StoreUrl, Surface, TargetKind};
+use lockgate_config::value::{
+    Config, Endpoint, KeyHeader, LabelSource, Price, Sticky, StoreUrl, Surface, TargetKind, Times,
+};
 use lockgate_config::{check_plan_for, parse, parse_plan};
 use lockgate_core::name::PlanName;
 use lockgate_core::plan::{Action, Blame, PhaseKind, Plan, Rule};
 use lockgate_core::share::Share;
 use lockgate_core::signal::Signal;
+use lockgate_core::{breaker, retry};
+use lockgate_wire::api::Api;
 
 const SMALL: &str = "
 targets: { t: { kind: openai, base_url: 'https://x.example/v1/' }, desk: { kind: rules, otherwise: later } }
@@ -51,15 +55,15 @@ fn what_is_not_written_has_its_default() {
     let feature = &config.features["reply"];
     assert_eq!(
         (feature.surface, feature.sticky, feature.csat_range),
-        (Surface::Chat, Sticky::User, (1.0, 5.0))
+        (Surface::Model, Sticky::User, (1.0, 5.0))
     );
     assert_eq!((feature.shadow.concurrency, feature.shadow.queue, feature.shadow.daily_usd), (8, 256, 50.0));
     let TargetKind::OpenAi(endpoint) = &config.targets["t"].kind else { panic!("not an openai target") };
     assert_eq!(endpoint.base_url.to_string(), "https://x.example/v1");
     assert!(endpoint.asks_usage && endpoint.api_key.is_none());
     assert_eq!(
-        (endpoint.connect_timeout, endpoint.timeout, endpoint.idle_timeout),
-        (Duration::from_secs(5), Duration::from_secs(60), Duration::from_secs(30))
+        (endpoint.times.connect, endpoint.times.answer, endpoint.times.first_content, endpoint.times.idle),
+        (Duration::from_secs(5), Duration::from_secs(60), Duration::from_secs(60), Duration::from_secs(30))
     );
 }
 
@@ -132,6 +136,155 @@ fn a_revision_changes_with_what_answers_are_made_of_and_with_nothing_else() {
 }
 
 #[test]
+fn what_chooses_a_model_at_a_target_is_in_the_revision_and_patience_is_not() {
+    let with = |more: &str| revision(&SMALL.replace("v1/' }", &format!("v1/', {more} }}")));
+    let same = revision(SMALL);
+    for equal in [
+        "speaks: [ embeddings, responses, chat ]",
+        "headers: { x-team: { env: TEAM } }",
+        "breaker: { consecutive: 9 }",
+        "retries: 0",
+        "sla: 3s",
+        "api_key: { env: K }, auth_header: api-key",
+        "context_window: 9, resumes: true, min_tokens_per_second: 3",
+    ] {
+        assert_eq!(with(equal), same, "{equal}");
+    }
+    assert_eq!(revision(&SMALL.replace("model: m", "model: m, timeout: 3s, retries: 0, hold_back: 9")), same);
+    let others = [
+        "speaks: [ chat ]",
+        "speaks: [ { api: chat, path: /c }, responses, embeddings ]",
+        "headers: { openai-project: a }",
+        "headers: { openai-project: b }",
+        "query: { api-version: a }",
+        "query: { api-version: b }",
+    ];
+    let revisions: std::collections::BTreeSet<String> =
+        others.iter().map(|more| with(more)).chain([same]).collect();
+    assert_eq!(revisions.len(), others.len() + 1);
+    assert_eq!(with("query: { a: b, c: d }"), with("query: { c: d, a: b }"));
+    let anthropic = |more: &str| {
+        revision(&SMALL.replace(
+            "kind: openai, base_url: 'https://x.example/v1/'",
+            &format!("kind: anthropic, base_url: 'https://x.example'{more}"),
+        ))
+    };
+    assert_eq!(anthropic(""), anthropic(", max_tokens: 4096"));
+    assert_ne!(anthropic(""), anthropic(", max_tokens: 8192"));
+}
+
+fn endpoint(config: &Config) -> &Endpoint {
+    config.targets["t"].kind.endpoint().unwrap_or_else(|| panic!("rules have no endpoint"))
+}
+
+#[test]
+fn a_target_is_reached_by_what_is_written_of_it() {
+    let with = |target: &str| {
+        let text = format!(
+            "targets: {{ t: {{ {target} }} }}\nfeatures: {{ f: {{ stable: v1, versions: {{ v1: {{ kind: model, chain: [ {{ target: t, model: m }} ] }} }} }} }}\n"
+        );
+        let env = |name: &str| Some(format!("private-{name}"));
+        parse(&text, Path::new("tests/values"), &env).unwrap_or_else(|problems| panic!("{problems}"))
+    };
+    let azure = with(
+        "kind: openai, base_url: 'https://c.example/openai/deployments/d', api_key: { env: K }, auth_header: API-Key, \
+         query: { b: 'x y&z', api-version: 2024-10-21 }, speaks: [ chat, { api: embeddings, path: /e/v2 } ], \
+         headers: { X-Team: blue, x-token: { env: T } }, ca_file: ca.pem, resumes: true, context_window: 9",
+    );
+    assert!(azure.files.contains(&PathBuf::from("tests/values/ca.pem")));
+    let azure = endpoint(&azure.config);
+    assert_eq!(azure.key_header, KeyHeader::Plain("api-key".parse().unwrap()));
+    assert_eq!(azure.query, "api-version=2024-10-21&b=x%20y%26z");
+    let paths: Vec<(Api, &str)> = azure.paths.iter().map(|(api, path)| (*api, path.as_str())).collect();
+    assert_eq!(paths, [(Api::Chat, "/chat/completions"), (Api::Embeddings, "/e/v2")]);
+    assert_eq!(azure.headers["x-team"], "blue");
+    assert!(!azure.headers["x-team"].is_sensitive() && azure.headers["x-token"].is_sensitive());
+    assert!(azure.ca.as_ref().is_some_and(|ca| ca.starts_with(b"An authority")));
+    assert_eq!((azure.resumes, azure.context_window, azure.asks_usage), (true, Some(9), true));
+
+    let anthropic = with("kind: anthropic, base_url: 'https://a.example'");
+    let anthropic = endpoint(&anthropic.config);
+    assert_eq!(anthropic.key_header, KeyHeader::Plain("x-api-key".parse().unwrap()));
+    let paths: Vec<(Api, &str)> = anthropic.paths.iter().map(|(api, path)| (*api, path.as_str())).collect();
+    assert_eq!(paths, [(Api::Messages, "/v1/messages"), (Api::CountTokens, "/v1/messages/count_tokens")]);
+    assert_eq!(anthropic.max_tokens, 4096);
+
+    let vllm =
+        with("kind: openai, base_url: 'http://vllm:8000/v1', speaks: [ messages, count_tokens, chat ]");
+    let vllm = endpoint(&vllm.config);
+    assert_eq!(vllm.key_header, KeyHeader::Bearer);
+    assert_eq!(vllm.paths[&Api::Messages], "/messages");
+    assert_eq!(vllm.paths[&Api::CountTokens], "/messages/count_tokens");
+}
+
+#[test]
+fn breakers_and_retries_are_the_built_in_ones_where_nothing_is_written() {
+    let config = read(SMALL);
+    assert_eq!(endpoint(&config).breaker, breaker::Settings::default());
+    assert_eq!(endpoint(&config).retries, retry::Settings::default());
+    let tier = &config.features["reply"].versions["v1"].chain[0];
+    assert_eq!((tier.retries, tier.hold_back), (retry::Settings::default().retries, 0));
+    let with = |more: &str| read(&SMALL.replace("v1/' }", &format!("v1/', {more} }}")));
+    assert_eq!(
+        endpoint(&with("retries: 0")).retries,
+        retry::Settings { retries: 0, ..retry::Settings::default() }
+    );
+    let written = with(
+        "retries: { retries: 4, base: 1s, max: 2s, budget: 5% }, breaker: { consecutive: 1, rate: 100%, calls_min: 2, \
+         window: 1m, open: 1s, open_max: 3s, probes: 1, recovery: 0s }",
+    );
+    let seconds = Duration::from_secs;
+    assert_eq!(
+        endpoint(&written).retries,
+        retry::Settings { retries: 4, base: seconds(1), max: seconds(2), budget: 0.05 }
+    );
+    let breaker = breaker::Settings {
+        consecutive: 1,
+        rate: 1.0,
+        calls_min: 2,
+        window: seconds(60),
+        open: seconds(1),
+        open_max: seconds(3),
+        probes: 1,
+        recovery: Duration::ZERO,
+    };
+    assert_eq!(endpoint(&written).breaker, breaker);
+}
+
+#[test]
+fn a_tier_has_its_targets_times_but_for_what_it_says_itself() {
+    let times = |target: &str, tier: &str| {
+        let text = SMALL
+            .replace("v1/' }", &format!("v1/'{target} }}"))
+            .replace("model: m }", &format!("model: m{tier} }}"));
+        let chain = read(&text).features["reply"].versions["v1"].chain.clone();
+        let Times { answer, first_content, idle, stream, sla, .. } = chain[0].times.clone();
+        assert_eq!(chain[1].times, Times::INSTANT);
+        [Some(answer), Some(first_content), Some(idle), stream, sla]
+            .map(|time| time.map(|time| time.as_secs()))
+    };
+    let none = [Some(60), Some(60), Some(30), None, None];
+    assert_eq!(times("", ""), none);
+    assert_eq!(times(", timeout: 20s", ""), [Some(20), Some(20), Some(30), None, None]);
+    assert_eq!(times("", ", timeout: 20s"), [Some(20), Some(20), Some(30), None, None]);
+    // What the target says of first content is not undone by what a tier says of the whole.
+    assert_eq!(
+        times(", first_content_timeout: 5s", ", timeout: 20s"),
+        [Some(20), Some(5), Some(30), None, None]
+    );
+    assert_eq!(
+        times(
+            ", stream_timeout: 90s, sla: 9s",
+            ", timeout: 40s, first_content_timeout: 4s, idle_timeout: 3s, stream_timeout: 50s, sla: 2s"
+        ),
+        [Some(40), Some(4), Some(3), Some(50), Some(2)]
+    );
+    let tier = read(&SMALL.replace("model: m", "model: m, retries: 1, hold_back: 20"));
+    let tier = &tier.features["reply"].versions["v1"].chain[0];
+    assert_eq!((tier.retries, tier.hold_back), (1, 20));
+}
+
+#[test]
 fn the_revision_of_a_written_version_is_frozen() {
     // A rollout under way is found again by its revision after an update of Lockgate.
     assert_eq!(revision(SMALL), "0a689344259708b80bd838049fe680e2");
@@ -171,7 +324,7 @@ fn an_agent_makes_its_feature_an_agent_and_rules_alone_a_chat() {
     let agent = SMALL.replace("kind: openai", "kind: agent").replace("t, model: m", "t");
     assert_eq!(read(&agent).features["reply"].surface, Surface::Agent);
     let rules = SMALL.replace("{ target: t, model: m }, ", "");
-    assert_eq!(read(&rules).features["reply"].surface, Surface::Chat);
+    assert_eq!(read(&rules).features["reply"].surface, Surface::Model);
 }
 
 #[test]

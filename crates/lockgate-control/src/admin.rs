@@ -11,6 +11,7 @@ mod failure;
 mod features;
 mod health;
 mod rollouts;
+mod targets;
 
 use std::convert::Infallible;
 use std::io;
@@ -116,6 +117,7 @@ pub fn router(controller: Arc<Controller>, token: Option<Secret>) -> Router {
         .route("/events/{event}/explain", get(audit::explain))
         .route("/drills/{feature}", get(drill::one).post(drill::start))
         .route("/drills/{feature}/end", post(drill::end))
+        .route("/targets", get(targets::list))
         .route("/audit/log", get(audit::log))
         .route("/audit/at", get(audit::at))
         .route("/audit/request/{id}", get(audit::request))

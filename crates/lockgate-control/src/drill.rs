@@ -330,7 +330,7 @@ fn rehearsed(plan: &Plan, rehearsal: &Rehearsal) -> Plan {
 
 fn surface(feature: &Feature) -> (&'static str, String) {
     match feature.surface {
-        Surface::Chat => ("chat", "/v1/chat/completions".to_owned()),
+        Surface::Model => ("chat", "/v1/chat/completions".to_owned()),
         Surface::Agent => ("agent", format!("/agents/{}", feature.name)),
     }
 }

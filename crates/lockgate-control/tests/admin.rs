@@ -10,6 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use lockgate_config::secret::Secret;
 use lockgate_control::admin;
+use lockgate_core::breaker::Outcome;
 use lockgate_core::name::{RequestId, VersionRef};
 use lockgate_core::segment::Segment;
 use lockgate_core::signal::Arm;
@@ -21,7 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use story::{BAD, GOOD, Lab, feature};
+use story::{BAD, CONFIG, GOOD, Lab, config, feature};
 
 struct Served {
     lab: Lab,
@@ -174,6 +175,40 @@ async fn the_switches_of_a_feature_work_over_http() {
     let authors: Vec<_> = log["entries"].as_array().unwrap().iter().map(|e| e["author"].clone()).collect();
     assert_eq!(authors[0], "configuration");
     assert_eq!(authors[3], "admin", "who does not say who they are");
+}
+
+#[tokio::test]
+async fn every_target_is_listed_with_how_it_does() {
+    let served = Served::new(None).await;
+    let two = "targets:\n  big: { kind: openai, base_url: \"http://127.0.0.1:9/v1\" }\n";
+    let text = CONFIG.replace("targets:\n", two);
+    let controller = &served.lab.controller;
+    controller.reload(config(&text)).await.unwrap();
+    let listed = served.got("/api/v1/targets").await;
+    let names: Vec<&Value> =
+        listed["targets"].as_array().unwrap().iter().map(|target| &target["target"]).collect();
+    assert_eq!(names, ["big", "desk"]);
+    let [big, desk] = [0, 1].map(|index| &listed["targets"][index]);
+    assert_eq!(
+        (&big["kind"], &big["state"], &big["totals"]["calls"]),
+        (&json!("openai"), &json!("closed"), &json!(0))
+    );
+    assert_eq!((&desk["kind"], &desk["state"]), (&json!("rules"), &json!("closed")));
+    assert_eq!(desk["used_by"], json!(["nobodys", "support-reply"]));
+
+    let now = controller.clock().now();
+    let configured = controller.config();
+    let target = configured.targets.values().next().unwrap();
+    let endpoint = target.kind.endpoint().unwrap();
+    for _ in 0..endpoint.breaker.consecutive {
+        let live = controller.live();
+        let pass = live.health().of(&target.name, endpoint).admit(endpoint, now, 0.0, false).unwrap();
+        pass.end(now, Outcome::Failed, "timeout");
+    }
+    let listed = served.got("/api/v1/targets").await;
+    let big = &listed["targets"][0];
+    assert_eq!((&big["state"], &big["last_failure"]["why"]), (&json!("open"), &json!("timeout")));
+    assert!(big["open_until"].as_str() > listed["at"].as_str(), "{listed}");
 }
 
 #[tokio::test]

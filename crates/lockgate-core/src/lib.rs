@@ -8,6 +8,9 @@ pub mod name;
 pub mod share;
 
 pub mod assign;
+pub mod breaker;
+pub mod retry;
+mod rolling;
 pub mod route;
 pub mod segment;
 

@@ -22,6 +22,15 @@ pub(crate) const UNDER_WAY: u16 = 0;
 /// The status of a call whose client left first, as nginx has it.
 pub(crate) const CLIENT_LEFT: u16 = 499;
 
+/// The status of an evaluation: somebody was told his version, and no target was asked.
+pub(crate) const EVALUATED: u16 = 200;
+
+/// Whether somebody was only told his version and then served elsewhere, so that what came of it is known by report alone. A
+/// call that was answered here names its target.
+pub(crate) fn is_evaluation(answer: &Answer) -> bool {
+    answer.status == EVALUATED && answer.target.is_none()
+}
+
 /// Answers that the store does not know yet, or not to the end.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {

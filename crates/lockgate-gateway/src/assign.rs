@@ -12,7 +12,7 @@ use lockgate_config::live::Table;
 use lockgate_config::value::{Feature, TargetKind, Version};
 use lockgate_core::assign::point;
 use lockgate_core::drill::Fault;
-use lockgate_core::name::{FeatureName, RolloutId, VersionRef};
+use lockgate_core::name::{FeatureName, RolloutId, TargetName, VersionRef};
 use lockgate_core::route::{KillTo, Mode, Route};
 use lockgate_core::signal::Arm;
 use lockgate_wire::error::Failure;
@@ -33,6 +33,8 @@ pub(crate) struct Assigned {
     pub(crate) shadow: Option<VersionRef>,
     /// The tier to begin with: 0 but for a feature whose kill switch points at its deterministic tier.
     pub(crate) first_tier: usize,
+    /// The only target that can go on with the call's conversation.
+    pub(crate) pinned: Option<TargetName>,
     pub(crate) held: Held,
     /// The fault that a rehearsal puts in front of this version's answers.
     pub(crate) drill: Option<Fault>,
@@ -88,6 +90,7 @@ pub(crate) fn version(
     let version = Arc::clone(version.ok_or_else(unserved)?);
     Ok(Assigned {
         first_tier: first_tier(route, &version),
+        pinned: None,
         point: assignment.rollout.and(route.trial.as_ref()).map(|trial| match &trial.mode {
             Mode::Shadow { salt, .. } | Mode::Canary { salt, .. } => point(salt, key),
         }),

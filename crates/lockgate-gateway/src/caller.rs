@@ -10,6 +10,7 @@ use lockgate_core::name::{FeatureName, LabelName};
 use lockgate_core::segment::{OTHER, Segment, is_label_value};
 use lockgate_wire::body::Body;
 use lockgate_wire::error::Failure;
+use lockgate_wire::ofrep::Context;
 
 use crate::labels::LabelValues;
 use crate::refusal::invalid;
@@ -21,6 +22,8 @@ pub(crate) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// By which a call offers itself for a rehearsal.
 const DRILL: HeaderName = HeaderName::from_static("x-lockgate-drill");
 const SESSION_MEMBER: &str = "session_id";
+/// The same in the context of an evaluation.
+const SESSION_ATTRIBUTE: &str = "session";
 
 /// Longest header of ours that is read: room for two UUIDs with prefixes, or for a dozen labels.
 const VALUE_BYTES_MAX: usize = 256;
@@ -44,6 +47,15 @@ pub(crate) struct Caller {
 pub(crate) enum Rehearsal {
     On,
     Off,
+}
+
+/// What a caller sends beside its headers.
+#[derive(Debug, Clone, Copy)]
+enum Said<'s> {
+    /// The body of a call, where it is an object.
+    Call(Option<&'s Body<'s>>),
+    /// The context of an evaluation.
+    Evaluation(&'s Context<'s>),
 }
 
 /// The client whose key was presented; `None` when no keys are configured and anyone may call.
@@ -91,12 +103,41 @@ pub(crate) fn identify(
         Some(session) => Some(session.to_owned()),
         None => of_body(|body| body.metadata(SESSION_MEMBER).map(Into::into)),
     };
-    let segment = segment(feature, client, headers, body, values, rehearsal)?;
-    let sticky_key = match feature.sticky {
-        Sticky::User => user.or_else(|| session.clone()),
-        Sticky::Session => session.clone().or(user),
+    let segment = segment(feature, client, headers, Said::Call(body), values, rehearsal)?;
+    Ok(Caller::named(feature, user, session, segment))
+}
+
+/// The same of whoever an evaluation is about: a call of the gateway that names the same user, session and labels is assigned
+/// the same. The context comes first, for it is written for this; what it does not say, the headers may. No evaluation is
+/// part of a rehearsal, whose fault stands in front of answers that are given here.
+pub(crate) fn identify_by_context(
+    feature: &Feature,
+    client: Option<&Client>,
+    headers: &HeaderMap,
+    context: &Context<'_>,
+    values: &LabelValues,
+) -> Result<Caller, Failure> {
+    let header = |name: HeaderName| text(headers, &name).map(|text| text.map(str::to_owned));
+    let said = |name| context.attribute(name).map(Into::into);
+    let user = context.targeting_key().map(Into::into).or(header(USER)?);
+    let session: Option<String> = said(SESSION_ATTRIBUTE).or(header(SESSION)?);
+    let session = match feature.sticky {
+        Sticky::User => session,
+        // Where versions stick to sessions, the key that versions stick to is a session.
+        Sticky::Session => session.or_else(|| user.clone()),
     };
-    Ok(Caller { sticky_key, session: session.filter(|text| text.len() <= SESSION_BYTES_MAX), segment })
+    let segment = segment(feature, client, headers, Said::Evaluation(context), values, Rehearsal::Off)?;
+    Ok(Caller::named(feature, user, session, segment))
+}
+
+impl Caller {
+    fn named(feature: &Feature, user: Option<String>, session: Option<String>, segment: Segment) -> Self {
+        let sticky_key = match feature.sticky {
+            Sticky::User => user.or_else(|| session.clone()),
+            Sticky::Session => session.clone().or(user),
+        };
+        Self { sticky_key, session: session.filter(|text| text.len() <= SESSION_BYTES_MAX), segment }
+    }
 }
 
 /// One of our own headers as text; an empty one counts as absent.
@@ -119,7 +160,7 @@ fn segment(
     feature: &Feature,
     client: Option<&Client>,
     headers: &HeaderMap,
-    body: Option<&Body<'_>>,
+    said: Said<'_>,
     values: &LabelValues,
     rehearsal: Rehearsal,
 ) -> Result<Segment, Failure> {
@@ -129,7 +170,7 @@ fn segment(
         let fixed = client.and_then(|client| client.segments.get(name)).cloned();
         let value = fixed
             .or_else(|| asked.remove(name))
-            .or_else(|| from_sources(label, headers, body))
+            .or_else(|| from_sources(name, label, headers, said))
             .or_else(|| label.default.clone());
         if let Some(value) = value {
             let is_free = label.values.is_empty();
@@ -180,17 +221,23 @@ fn asked_labels(feature: &Feature, headers: &HeaderMap) -> Result<BTreeMap<Label
     Ok(asked)
 }
 
-/// What the label's own sources say. They were not written for us (a country header, a body's metadata), so a value that is not
-/// one of the label's is no mistake of the caller's and counts as `other`.
-fn from_sources(label: &Label, headers: &HeaderMap, body: Option<&Body<'_>>) -> Option<String> {
-    let read = |source: &LabelSource| match source {
-        LabelSource::Header(name) => {
+/// What the label's own sources say; the first source in a context is the attribute of the label's own name. They were not
+/// written for us (a country header, a body's metadata), so a value that is not one of the label's is no mistake of the
+/// caller's and counts as `other`.
+fn from_sources(name: &LabelName, label: &Label, headers: &HeaderMap, said: Said<'_>) -> Option<String> {
+    let read = |source: &LabelSource| match (source, said) {
+        (LabelSource::Header(name), _) => {
             let name = HeaderName::from_str(name).ok()?;
             headers.get(name).and_then(text_of)
         }
-        LabelSource::Metadata(key) => body?.metadata(key).map(Into::into),
+        (LabelSource::Metadata(key), Said::Call(body)) => body?.metadata(key).map(Into::into),
+        (LabelSource::Metadata(key), Said::Evaluation(context)) => context.attribute(key).map(Into::into),
     };
-    let value = label.from.iter().find_map(read)?;
+    let by_name = match said {
+        Said::Call(_) => None,
+        Said::Evaluation(context) => context.attribute(name.as_str()).map(Into::into),
+    };
+    let value = by_name.or_else(|| label.from.iter().find_map(read))?;
     Some(if is_known(label, &value) { value } else { OTHER.to_owned() })
 }
 

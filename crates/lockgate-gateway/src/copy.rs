@@ -7,19 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use http_body_util::BodyExt as _;
 use lockgate_config::live::Table;
-use lockgate_config::value::{Price, Version};
+use lockgate_config::value::{Price, Tier, Version};
 use lockgate_core::duration_levels::{level, never};
 use lockgate_core::route::Mode;
 use lockgate_core::sums::score_step;
 use lockgate_store::row::ShadowSample;
 use lockgate_text::agreement::{self, Agreement, How, Said, ToolCall};
+use lockgate_wire::answer::AnswerSummary;
 use lockgate_wire::body::Body;
-use lockgate_wire::chat::AnswerSummary;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
+use crate::events::Next;
 use crate::gateway::Gateway;
 use crate::headers::SHADOW;
 use crate::observation::used;
@@ -27,8 +27,8 @@ use crate::purse::price_of;
 use crate::record::Observed;
 use crate::shadow::{Planned, Waiting, not_made, unread};
 use crate::tally;
-use crate::tier::{self, Question, TierAnswer, Told};
-use crate::upstream::TargetError;
+use crate::tier::{self, Question, TierAnswer, Told, from_rules, rules_of};
+use crate::trouble::TargetError;
 
 /// What is set aside for the tokens that a copy writes, until it is known how many they were.
 const TOKENS_OUT_EXPECTED: u64 = 1_000;
@@ -123,6 +123,7 @@ async fn ask(gateway: &Gateway, waiting: &Waiting, version: &Version, table: Arc
     let question = Question {
         id: planned.request_id,
         surface: planned.surface,
+        api: planned.api,
         headers,
         bytes: &planned.bytes,
         metadata: body.as_ref().and_then(marked_metadata),
@@ -130,6 +131,7 @@ async fn ask(gateway: &Gateway, waiting: &Waiting, version: &Version, table: Arc
         wants_stream: planned.wants_stream,
         wants_usage: false,
         strips_tools: !version.shadow_tools,
+        is_strict: false,
         deadline: waiting.deadline,
         allowed: planned.feature.shadow.deadline,
         kept_bytes_max: planned.kept_bytes_max,
@@ -137,13 +139,13 @@ async fn ask(gateway: &Gateway, waiting: &Waiting, version: &Version, table: Arc
     let Some(tier) = version.chain.first() else {
         return Outcome { result: Err(Failed::Wrong), took: Duration::ZERO, first_content, is_billed: false };
     };
-    let asked = tier::ask(&gateway.upstream, &gateway.clock, &question, tier, false, table).await;
+    let asked = put_to(gateway, &question, tier, table).await;
     // What was given up may go on at the provider's, and be billed.
     let is_billed = asked.as_ref().map_or_else(TargetError::is_timeout, |_| true);
     let result = match asked {
         Ok(answer) => {
             let mut on_content = || first_content = Some(started.elapsed());
-            match timeout_at(waiting.deadline, read(answer, &mut on_content)).await {
+            match timeout_at(waiting.deadline, read(answer, tier.times.idle, &mut on_content)).await {
                 Ok(read) => read,
                 Err(_) => Err(Failed::TooSlow),
             }
@@ -151,6 +153,22 @@ async fn ask(gateway: &Gateway, waiting: &Waiting, version: &Version, table: Arc
         Err(error) => Err(failed(&error)),
     };
     Outcome { result, took: started.elapsed(), first_content, is_billed }
+}
+
+/// A copy passes no breaker and opens none: what happens to it must not change what users get.
+async fn put_to(
+    gateway: &Gateway,
+    question: &Question<'_>,
+    tier: &Tier,
+    table: Arc<Table>,
+) -> Result<TierAnswer, TargetError> {
+    let not_spoken = || TargetError::NotSpoken { target: tier.target.name.clone() };
+    if let Some(rules) = rules_of(tier) {
+        return from_rules(rules, &gateway.clock, question, false).ok_or_else(not_spoken);
+    }
+    let endpoint = tier.target.kind.endpoint().ok_or_else(not_spoken)?;
+    let put = tier::put(question, tier, endpoint)?;
+    tier::ask(&gateway.upstream, &gateway.clock, question, tier, endpoint, put, table).await
 }
 
 fn failed(error: &TargetError) -> Failed {
@@ -166,42 +184,42 @@ fn marked_metadata(body: &Body<'_>) -> Option<Value> {
 }
 
 /// Reads an answer to its end. An error of the caller's own is the candidate's here: stable answered the same call.
-async fn read(answer: TierAnswer, on_content: &mut impl FnMut()) -> Result<AnswerSummary, Failed> {
+async fn read(
+    answer: TierAnswer,
+    idle: Duration,
+    on_content: &mut impl FnMut(),
+) -> Result<AnswerSummary, Failed> {
     if !answer.head.status.is_success() {
         return Err(Failed::Wrong);
     }
-    let (first, mut rest, mut reader, idle) = match answer.told {
+    let mut opened = match answer.told {
         Told::Whole { summary: Some(summary), .. } => return Ok(*summary),
         Told::Whole { bytes, summary: None } => return Ok(unread(&bytes)),
         // An answer that is too long to be kept is one that cannot be compared.
         Told::Long { .. } => return Ok(AnswerSummary { is_cut: true, ..AnswerSummary::default() }),
-        Told::Stream { reader: None, .. } => {
-            return Ok(AnswerSummary { is_cut: true, ..AnswerSummary::default() });
-        }
-        Told::Stream { first, rest, reader: Some(reader), idle, .. } => (first, rest, reader, idle),
+        Told::Stream(opened) => *opened,
     };
-    drop(first);
+    opened.pieces.clear();
+    if opened.stream.summary().is_none() {
+        return Ok(AnswerSummary { is_cut: true, ..AnswerSummary::default() });
+    }
     let mut told_content = false;
     loop {
-        if !told_content && reader.has_content() {
+        if !told_content && opened.stream.has_content() {
             told_content = true;
             on_content();
         }
-        match timeout_at(Instant::now() + idle, rest.frame()).await {
+        if opened.is_over || opened.stream.is_done() {
+            break;
+        }
+        match timeout_at(Instant::now() + idle, opened.stream.next()).await {
             Err(_) => return Err(Failed::TooSlow),
-            Ok(Some(Err(_))) if !reader.is_done() => return Err(Failed::Wrong),
-            Ok(Some(Err(_)) | None) => break,
-            Ok(Some(Ok(frame))) => {
-                if let Some(chunk) = frame.data_ref() {
-                    reader.push(chunk);
-                }
-            }
+            Ok(Err(_)) => return Err(Failed::Wrong),
+            Ok(Ok(Next::End(_))) => break,
+            Ok(Ok(Next::Pieces(_))) => {}
         }
     }
-    if !reader.is_done() || reader.error().is_some() {
-        return Err(Failed::Wrong);
-    }
-    Ok(reader.finish().answer)
+    opened.stream.summary().cloned().ok_or(Failed::Wrong)
 }
 
 /// How far the two answers agree; `None` where that cannot be said: one of them is not whole, or stable called tools that the

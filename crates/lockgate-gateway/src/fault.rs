@@ -12,10 +12,11 @@ use http::{HeaderValue, Response, StatusCode};
 use lockgate_config::value::Tier;
 use lockgate_core::drill::Fault;
 use lockgate_core::name::RequestId;
+use lockgate_wire::blame::{self, Blame};
 use tokio::time::{Instant, sleep_until};
 
 use crate::tier::{Question, TierAnswer, Told};
-use crate::upstream::TargetError;
+use crate::trouble::TargetError;
 
 /// What a rehearsed error says, in the form of a provider's.
 const SAID: &[u8] = br#"{"error":{"message":"this error is rehearsed: a drill is running","type":"server_error","param":null,"code":"drill"}}"#;
@@ -51,7 +52,9 @@ fn error(tier: &Tier) -> TargetError {
     head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let told = Told::Whole { bytes: Bytes::from_static(SAID), summary: None };
     let (target, status) = (tier.target.name.clone(), head.status);
-    TargetError::Status { target, status, answer: Box::new(TierAnswer { head, told }) }
+    let fault = blame::Fault { blame: Blame::Target, is_retryable: false };
+    let answer = Box::new(TierAnswer { head, told, dropped: Vec::new() });
+    TargetError::Status { target, status, fault, retry_after: None, answer }
 }
 
 /// Lets time pass before an answer is told. Past the call's deadline the target has not answered in time.

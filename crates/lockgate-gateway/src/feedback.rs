@@ -2,6 +2,9 @@
 //!
 //! A piece of feedback names its answer, is attributed to the version the call was *assigned*, and is counted in the bucket of
 //! its arrival, however late that is. It is on disk before the sender hears of it, and counts once however often it is sent.
+//!
+//! An application that only asked which version somebody has reports here how that went, too ([`crate::ofrep`]). Such a report
+//! counts as a call's own outcome would: a rate of mishaps is closed to a session by the first hit in it.
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -12,16 +15,20 @@ use lockgate_config::value::{Client, Config};
 use lockgate_core::name::{FeatureName, RequestId};
 use lockgate_core::signal::Signal;
 use lockgate_store::row::{About, Answer, FeedbackOutcome, FeedbackRow};
+use lockgate_wire::api::Family;
 use lockgate_wire::body::BodyError;
 use lockgate_wire::error::Failure;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+use crate::answers::is_evaluation;
+use crate::body;
 use crate::caller::{self, may_call};
 use crate::gateway::Gateway;
+use crate::ofrep::Outcome;
+use crate::opinion::{self, From};
 use crate::record::{Subject, bucket_at};
 use crate::refusal::invalid;
-use crate::{body, opinion};
 
 /// Most pieces in one request: enough for a job that sends what came in since its last run, few enough for one transaction
 /// each within a second.
@@ -93,7 +100,8 @@ async fn take(
     let feature = config.features.get(&answer.feature).filter(|feature| may_call(client, &feature.name));
     let feature = feature.ok_or_else(|| Failure::NotAllowed { feature: answer.feature.to_string() })?;
     let value = piece.get("value").unwrap_or(&Value::Null);
-    let (signal, observed) = opinion::read(feature, name, value)?;
+    let from = if is_evaluation(&answer) { From::Elsewhere } else { From::Here };
+    let (signal, observed) = opinion::read(feature, from, name, value)?;
 
     let now = gateway.clock.now();
     let subject = Subject {
@@ -102,23 +110,32 @@ async fn take(
         arm: answer.arm,
         segment: answer.segment.clone(),
     };
+    let outcome = Outcome::of(gateway, &answer, &subject, now, config.signals.session_idle);
+    if outcome.as_ref().is_some_and(|outcome| outcome.is_closed(&signal)) {
+        return Ok(counted("left_out", &answer, value.clone()));
+    }
     let row = FeedbackRow {
         idempotency_key: idempotency_key(&piece, client, answer.request_id, &signal)?,
         ts: now,
         request_id: answer.request_id,
         signal: signal.clone(),
-        observed,
+        observed: observed.clone(),
         value: value.to_string(),
     };
     let bucket = bucket_at(now, config.signals.bucket);
-    let outcome = gateway.store.put_feedback(row, bucket, subject.key(signal)).await.map_err(away)?;
-    Ok(match outcome {
-        FeedbackOutcome::Counted => counted("counted", &answer, value.clone()),
+    match gateway.store.put_feedback(row, bucket, subject.key(signal.clone())).await.map_err(away)? {
+        FeedbackOutcome::Counted => {
+            // Only now, so that a report which the store did not take is not missed by the next one.
+            if let Some(outcome) = outcome {
+                outcome.note(&signal, &observed);
+            }
+            Ok(counted("counted", &answer, value.clone()))
+        }
         FeedbackOutcome::Duplicate { value } => {
             let first = serde_json::from_str(&value).unwrap_or(Value::String(value));
-            counted("duplicate", &answer, first)
+            Ok(counted("duplicate", &answer, first))
         }
-    })
+    }
 }
 
 fn about(piece: &Map<String, Value>) -> Result<About, Failure> {
@@ -210,7 +227,7 @@ fn counted(status: &str, answer: &Answer, value: Value) -> Value {
 }
 
 fn refused(failure: &Failure) -> Value {
-    let mut told: Value = serde_json::from_slice(&failure.body()).unwrap_or_default();
+    let mut told: Value = serde_json::from_slice(&failure.body(Family::OpenAi, "")).unwrap_or_default();
     told["status"] = "refused".into();
     told
 }

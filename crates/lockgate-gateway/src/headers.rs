@@ -6,11 +6,10 @@
 use std::time::Duration;
 
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE,
-    PROXY_AUTHENTICATE, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, PROXY_AUTHENTICATE, SET_COOKIE,
+    TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
-use lockgate_config::secret::Secret;
 use lockgate_core::name::RequestId;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-lockgate-request-id");
@@ -21,6 +20,10 @@ pub(crate) const ARM: HeaderName = HeaderName::from_static("x-lockgate-arm");
 pub(crate) const TARGET: HeaderName = HeaderName::from_static("x-lockgate-target");
 pub(crate) const TIER: HeaderName = HeaderName::from_static("x-lockgate-tier");
 pub(crate) const ATTEMPTS: HeaderName = HeaderName::from_static("x-lockgate-attempts");
+/// Which targets gave no answer before the one that did, and why: `big=timeout, small=circuit_open`.
+pub(crate) const FALLBACK: HeaderName = HeaderName::from_static("x-lockgate-fallback");
+/// What of the call could not be said to the target.
+pub(crate) const DROPPED: HeaderName = HeaderName::from_static("x-lockgate-dropped");
 pub(crate) const DEGRADED: HeaderName = HeaderName::from_static("x-lockgate-degraded");
 pub(crate) const COST: HeaderName = HeaderName::from_static("x-lockgate-cost-usd");
 pub(crate) const SHADOW: HeaderName = HeaderName::from_static("x-lockgate-shadow");
@@ -30,10 +33,12 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const OURS: &str = "x-lockgate-";
 
 /// Client headers that are meant for whoever answers.
-const TO_TARGET: [HeaderName; 9] = [
+const TO_TARGET: [HeaderName; 11] = [
     ACCEPT,
     CONTENT_TYPE,
     USER_AGENT,
+    HeaderName::from_static("anthropic-beta"),
+    HeaderName::from_static("anthropic-version"),
     HeaderName::from_static("openai-beta"),
     HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("x-client-request-id"),
@@ -76,15 +81,6 @@ pub(crate) fn to_target(client: &HeaderMap) -> HeaderMap {
     headers
 }
 
-/// Adds the target's own key. One that cannot stand in a header is left out; the target will say that it is missing.
-pub(crate) fn authorize(headers: &mut HeaderMap, api_key: Option<&Secret>) {
-    let Some(key) = api_key else { return };
-    if let Ok(mut value) = HeaderValue::try_from(format!("Bearer {}", key.expose())) {
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
-    }
-}
-
 /// What a client is told of a target's headers.
 pub(crate) fn to_client(target: &HeaderMap) -> HeaderMap {
     let named_by_connection: Vec<String> = target
@@ -120,6 +116,11 @@ pub(crate) fn put(headers: &mut HeaderMap, name: HeaderName, value: String) {
     if let Ok(value) = HeaderValue::try_from(value) {
         headers.insert(name, value);
     }
+}
+
+/// A text as it can stand in a header.
+pub(crate) fn visible(text: &str) -> String {
+    text.chars().map(|char| if matches!(char, ' '..='~') { char } else { '?' }).collect()
 }
 
 #[cfg(test)]

@@ -15,10 +15,18 @@ mod answer;
 mod assign;
 mod body;
 mod caller;
+mod conversation;
+mod draw;
+mod events;
 mod fault;
 mod relay;
-mod stream;
+mod reply;
+mod resume;
+mod spoken;
+mod stage;
+mod telling;
 mod tier;
+mod trouble;
 mod upstream;
 
 mod answers;
@@ -37,6 +45,7 @@ mod shadow;
 mod feedback;
 mod health;
 mod models;
+mod ofrep;
 mod opinion;
 
 mod counts;

@@ -7,11 +7,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use lockgate_config::value::{TargetKind, Version};
+use lockgate_config::value::{Price, TargetKind, Version};
 use lockgate_core::drill::Fault;
 use lockgate_core::duration_levels::{level, never};
 use lockgate_store::row::Answer;
-use lockgate_wire::chat::{AnswerSummary, Usage};
+use lockgate_wire::answer::{AnswerSummary, Usage};
 use tokio::time::Instant;
 
 use crate::admit::Place;
@@ -24,7 +24,7 @@ use crate::record::{Observed, Subject};
 use crate::sessions::Cost;
 use crate::shadow;
 use crate::tally::{Begun, Tally};
-use crate::upstream::TargetError;
+use crate::trouble::TargetError;
 use crate::visitors::TrialState;
 
 /// One call under way. Dropped without an end, it counts as cancelled, or as an error if the version had failed by then.
@@ -43,10 +43,23 @@ pub(crate) struct Observation {
     /// Whether another version answers instead, because this one was withdrawn; how that one does is not this one's.
     is_replaced: bool,
     has_content: bool,
+    /// What the target that was asked last may bill, by what is known of it.
+    estimate: Estimate,
     /// The copy to be made when the answer is complete.
     shadow: Option<Box<shadow::Planned>>,
     has_ended: bool,
 }
+
+/// What a call may cost of which the provider never told.
+#[derive(Debug, Clone, Copy, Default)]
+struct Estimate {
+    price: Option<Price>,
+    tokens_read: u64,
+    tokens_written: u64,
+}
+
+/// Bytes per token of text and JSON together, where nobody has counted.
+const BYTES_PER_TOKEN: u64 = 4;
 
 /// How the version's own first tier did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +142,7 @@ impl Observation {
             first_tier,
             is_replaced: false,
             has_content: false,
+            estimate: Estimate::default(),
             shadow: None,
             has_ended: false,
         }
@@ -144,6 +158,17 @@ impl Observation {
     /// The version was withdrawn, and from here on another one is asked.
     pub(crate) fn replaced(&mut self) {
         self.is_replaced = true;
+    }
+
+    /// A target is asked, and from now on may bill what it is told.
+    pub(crate) fn asks(&mut self, price: Option<Price>, bytes: usize) {
+        let tokens_read = bytes as u64 / BYTES_PER_TOKEN;
+        self.estimate = Estimate { price, tokens_read, tokens_written: 0 };
+    }
+
+    /// So many tokens have come of a stream.
+    pub(crate) fn wrote(&mut self, tokens: u64) {
+        self.estimate.tokens_written = tokens;
     }
 
     /// A tier answers.
@@ -255,6 +280,8 @@ impl Observation {
             prompt_tokens: more(usage.prompt_tokens),
             completion_tokens: more(usage.completion_tokens),
             cached_tokens: more(usage.cached_tokens),
+            cache_written_tokens: more(usage.cache_written_tokens),
+            reasoning_tokens: more(usage.reasoning_tokens),
         });
         End::Answered { usage, cost_nano_usd: cost_nano_usd.map(more), refused }
     }
@@ -267,7 +294,7 @@ impl Observation {
             End::Answered { .. } if self.is_answered_by_rules() => Cost::NanoUsd(0),
             End::CallersFault => Cost::NanoUsd(0),
             End::Failed if self.first_tier != FirstTier::TimedOut && !self.has_content => Cost::NanoUsd(0),
-            End::Answered { .. } | End::Failed => Cost::Unknown,
+            End::Answered { .. } | End::Failed => self.estimate.cost(),
         }
     }
 
@@ -287,6 +314,15 @@ impl Observation {
         let error = self.has_failed();
         let timeout = self.first_tier == FirstTier::TimedOut;
         Observed::Finished { error, timeout, fallback, degraded: told_less && (error || !self.is_replaced) }
+    }
+}
+
+impl Estimate {
+    /// What is taken to have been billed, where there is a price to go by.
+    fn cost(&self) -> Cost {
+        self.price.map_or(Cost::Unknown, |price| {
+            Cost::NanoUsd(price.nano_usd(self.tokens_read, self.tokens_written))
+        })
     }
 }
 
@@ -311,7 +347,7 @@ impl Drop for Observation {
         // says nothing about how long the rest would have taken.
         let waited = (!self.has_content).then(|| Observed::Latency(never()));
         let now = self.gateway.clock.now();
-        self.tally.end(&self.gateway.sessions, Cost::Unknown, now, [Some(left), waited]);
+        self.tally.end(&self.gateway.sessions, self.estimate.cost(), now, [Some(left), waited]);
         self.answer.status = CLIENT_LEFT;
         self.gateway.answers.note(self.answer.clone());
     }

@@ -4,16 +4,28 @@
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use lockgate_wire::api::Family;
 use lockgate_wire::error::Failure;
 
-use crate::headers::SHOULD_RETRY;
+use crate::headers::{self, SHOULD_RETRY};
 
-/// The whole answer but for the headers that every answer carries.
-pub(crate) fn response(failure: &Failure) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from(failure.body()));
+/// Where Anthropic's SDKs look for the id of a call.
+const ANTHROPIC_ID: HeaderName = HeaderName::from_static("request-id");
+
+/// The whole answer but for the headers that every answer carries. `request_id` is ours.
+pub(crate) fn response(failure: &Failure, family: Family, request_id: &str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(failure.body(family, request_id)));
     *response.status_mut() = status(failure);
-    let headers = response.headers_mut();
+    tell(response.headers_mut(), failure);
+    if family == Family::Anthropic {
+        headers::put(response.headers_mut(), ANTHROPIC_ID, request_id.to_owned());
+    }
+    response
+}
+
+/// The headers that go with a failure, in whatever shape its body is.
+pub(crate) fn tell(headers: &mut HeaderMap, failure: &Failure) {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     match failure {
         Failure::MethodNotAllowed { allowed, .. } => {
@@ -28,7 +40,6 @@ pub(crate) fn response(failure: &Failure) -> Response<Bytes> {
         }
         _ => {}
     }
-    response
 }
 
 pub(crate) fn status(failure: &Failure) -> StatusCode {

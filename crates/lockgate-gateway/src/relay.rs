@@ -1,74 +1,71 @@
 //! Passes an answer on to the client, reads beside it, and sees to it that its end is recorded.
 //!
-//! A body here owns the call's observation. hyper asks for the next chunk when the client can take it, so a slow client slows
-//! the target and nothing piles up; hyper drops the body when the client leaves, and with it go the connection to the target
-//! and the observation, which then says that the call was cancelled.
+//! A plain answer is handed over whole. A stream is told event by event as it comes; one that breaks off, falls silent, crawls or
+//! ends without its terminal event is told so in its own form, and no terminal event follows, so that no client takes it for a
+//! finished one. Any other body that breaks off is cut, which HTTP shows to the client. While a target is silent, the client is
+//! sent comments, which keep what stands between us from hanging up.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use http_body::{Body, Frame, SizeHint};
-use lockgate_config::value::Price;
-use lockgate_wire::chat::AnswerSummary;
-use lockgate_wire::chat_usage_strip::UsageStrip;
+use http::header::CONTENT_TYPE;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use lockgate_config::health::Pass;
+use lockgate_config::value::{Price, RATE_WINDOW, Times};
+use lockgate_core::breaker::Outcome;
+use lockgate_wire::answer::AnswerSummary;
+use lockgate_wire::blame::{self, Blame};
+use lockgate_wire::error::Failure;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::answer::Answer;
-use crate::headers::{self, COST, DEGRADED, SHOULD_RETRY, TARGET, TIER};
+use crate::answer::{Answer, Kind};
+use crate::events::{EventStream, Next, What};
+use crate::headers::{self, COST, DEGRADED, DROPPED, SHOULD_RETRY, TARGET, TIER};
 use crate::observation::{End, Observation};
-use crate::stream::{Record, StreamBody};
-use crate::tier::{TierAnswer, Told, is_callers_fault};
+use crate::refusal;
+use crate::resume::{Resume, Resumed};
+use crate::stage::{Ending, WholeBody};
+use crate::telling::Telling;
+use crate::tier::{TierAnswer, Told};
 
-/// The body of any answer.
-#[derive(Debug)]
-pub(crate) enum AnswerBody {
-    Whole(Box<WholeBody>),
-    Stream(Box<StreamBody>),
-}
+/// How long a target may take to close a stream whose terminal event has come. What comes in that time is still passed on.
+const CLOSING_TIME: Duration = Duration::from_secs(2);
 
-/// An answer broke off where its form has no way to say so: the connection is cut, so that it does not look finished.
-#[derive(Debug, thiserror::Error)]
-#[error("the answer broke off")]
-pub(crate) struct BrokenOff;
-
-/// An answer that is there as a whole.
-#[derive(Debug)]
-pub(crate) struct WholeBody {
-    /// `None` once taken, and from the start when there is nothing to take: nobody asks for an empty body.
-    bytes: Option<Bytes>,
-    /// Told when the bytes have been taken.
-    ending: Option<(Observation, u16, End)>,
-}
-
-impl AnswerBody {
-    /// An answer of our own, about which nothing is recorded.
-    pub(crate) fn own(bytes: Bytes) -> Self {
-        Self::Whole(Box::new(WholeBody { bytes: Some(bytes), ending: None }))
-    }
-}
-
-/// The client's response, but for the headers that every answer carries.
-pub(crate) fn to_client(answer: Answer, mut observation: Observation) -> Response<AnswerBody> {
-    let Answer { answer: TierAnswer { head, told }, tier, target, price, is_last_resort } = answer;
-    observation.answered_by(tier, &target, head.status.as_u16());
+/// Tells an answer; gives the response when it came whole and nothing has been told yet.
+pub(crate) async fn to_client(
+    answer: Answer,
+    mut observation: Observation,
+    telling: &Telling<'_>,
+    resume: Resume<'_>,
+) -> Option<Response<WholeBody>> {
+    let Answer { answer, tier, target, price, kind, is_degraded, pass, times } = answer;
+    let TierAnswer { head, told, dropped } = answer;
+    let status = head.status;
+    observation.answered_by(tier, &target, status.as_u16());
     let mut response = Response::new(());
-    *response.status_mut() = head.status;
+    *response.status_mut() = status;
     *response.headers_mut() = headers::to_client(&head.headers);
     let headers = response.headers_mut();
-    headers::put(headers, TARGET, target);
+    telling.tell_about(headers);
+    headers::put(headers, TARGET, target.clone());
     headers::put(headers, TIER, tier.to_string());
-    if is_last_resort {
-        headers::put(headers, SHOULD_RETRY, "false".to_owned());
-    } else if tier > 0 {
-        headers::put(headers, DEGRADED, "true".to_owned());
+    if !dropped.is_empty() {
+        headers::put(headers, DROPPED, headers::visible(&dropped.join(", ")));
     }
-    let failed = if is_last_resort {
-        Some(End::Failed)
-    } else {
-        is_callers_fault(head.status).then_some(End::CallersFault)
+    match kind {
+        Kind::LastResort => headers::put(headers, SHOULD_RETRY, "false".to_owned()),
+        Kind::Good | Kind::CallersFault if is_degraded => headers::put(headers, DEGRADED, "true".to_owned()),
+        Kind::Good | Kind::CallersFault => {}
+    }
+    let failed = match kind {
+        Kind::Good => None,
+        Kind::CallersFault => Some(End::CallersFault),
+        Kind::LastResort => Some(End::Failed),
     };
-    let body = match told {
+    match told {
         Told::Whole { bytes, summary } => {
             if summary.is_none() {
                 observation.keep_text_for_comparison(&bytes);
@@ -77,23 +74,417 @@ pub(crate) fn to_client(answer: Answer, mut observation: Observation) -> Respons
             if let End::Answered { cost_nano_usd: Some(cost), .. } = end {
                 headers::put(headers, COST, usd(cost));
             }
-            let ending = Some((observation, head.status.as_u16(), end));
-            AnswerBody::Whole(Box::new(WholeBody { bytes: (!bytes.is_empty()).then_some(bytes), ending }))
+            let ending = Ending { observation, status: status.as_u16(), end };
+            if telling.stage.has_begun() {
+                tell_whole_in_stream(telling, &response, bytes, ending).await;
+                return None;
+            }
+            telling.tell_time(response.headers_mut());
+            Some(response.map(|()| WholeBody::observed(bytes, ending)))
         }
-        Told::Long { start, rest, idle } => {
-            let record = Record { observation, status: head.status.as_u16(), price, failed };
-            AnswerBody::Stream(Box::new(StreamBody::unread(start, rest, idle, record)))
+        Told::Long { start, rest } => {
+            telling.begin(response);
+            let end = failed.unwrap_or(NOTHING_KNOWN);
+            let ending = Ending { observation, status: status.as_u16(), end };
+            pass_on(telling, start, rest, &times, ending).await;
+            None
         }
-        Told::Stream { first, rest, reader, strips_usage, idle } => {
-            let record = Record { observation, status: head.status.as_u16(), price, failed };
-            let strip = strips_usage.then(UsageStrip::default);
-            AnswerBody::Stream(Box::new(match reader {
-                Some(reader) => StreamBody::chat(first, rest, idle, reader, strip, record),
-                None => StreamBody::unread([first].into(), rest, idle, record),
-            }))
+        Told::Stream(opened) => {
+            if telling.stage.has_begun() {
+                telling.stage.tell(telling.whence(&target, tier)).await;
+            } else {
+                telling.begin(response);
+            }
+            let heard = Heard { price, pass, times };
+            let relay = Relay::new(telling, resume, opened.stream, observation, heard, status.as_u16());
+            relay.run(opened.pieces, opened.is_over).await;
+            None
         }
+    }
+}
+
+/// Tells that no answer came; gives the response when nothing has been told yet.
+pub(crate) async fn failure(
+    failure: &Failure,
+    observation: Observation,
+    telling: &Telling<'_>,
+) -> Option<Response<WholeBody>> {
+    let ending = Ending { observation, status: failure.status(), end: End::Failed };
+    if telling.stage.has_begun() {
+        telling.stage.tell_last(telling.event(failure), ending).await;
+        return None;
+    }
+    ending.record();
+    let mut response = refusal::response(failure, telling.api().family(), &telling.id().to_string());
+    telling.tell_about(response.headers_mut());
+    telling.tell_time(response.headers_mut());
+    Some(response.map(WholeBody::own))
+}
+
+/// The end of an answer that nobody here could read.
+const NOTHING_KNOWN: End = End::Answered { usage: None, cost_nano_usd: None, refused: None };
+
+/// A whole answer to a client who has been told to expect a stream: a deterministic one is a stream already; an error becomes an
+/// event.
+async fn tell_whole_in_stream(telling: &Telling<'_>, response: &Response<()>, bytes: Bytes, ending: Ending) {
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let bytes = if kind.starts_with("text/event-stream") {
+        bytes
+    } else {
+        let message = String::from_utf8_lossy(&bytes[..bytes.len().min(2_048)]).into_owned();
+        let message = lockgate_wire::reader::read_plain(telling.api(), &bytes)
+            .error
+            .map_or(message, |error| error.message);
+        telling.event(&Failure::Rejected { code: "target_error", message })
     };
-    response.map(|()| body)
+    telling.stage.tell_last(bytes, ending).await;
+}
+
+/// Passes on a plain answer that is too long to be kept.
+async fn pass_on(
+    telling: &Telling<'_>,
+    start: VecDeque<Bytes>,
+    mut rest: Incoming,
+    times: &Times,
+    mut ending: Ending,
+) {
+    for chunk in start {
+        telling.stage.tell(chunk).await;
+    }
+    let deadline = ending.observation.deadline();
+    loop {
+        let by = deadline.min(Instant::now() + times.idle);
+        match timeout_at(by, rest.frame()).await {
+            Ok(Some(Ok(frame))) => {
+                if let Ok(chunk) = frame.into_data() {
+                    telling.stage.tell(chunk).await;
+                }
+            }
+            Ok(None) => {
+                telling.stage.taken().await;
+                return ending.record();
+            }
+            Ok(Some(Err(_))) => {
+                ending.observation.broke_off();
+                break;
+            }
+            Err(_) => {
+                ending.observation.fell_silent();
+                break;
+            }
+        }
+    }
+    telling.stage.cut().await;
+    Ending { end: End::Failed, ..ending }.record();
+}
+
+/// Why a relay ends early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Broken {
+    CutOff,
+    Silent,
+    OutOfTime,
+    TooLong,
+    Crawling,
+    WithoutEnd,
+    Malformed,
+    /// The target told so itself, in the stream.
+    Told,
+}
+
+/// A stream on its way.
+struct Relay<'t> {
+    telling: &'t Telling<'t>,
+    resume: Resume<'t>,
+    stream: EventStream,
+    /// `None` once the end has been told.
+    observation: Option<Observation>,
+    heard: Heard,
+    status: u16,
+    clock: Watch,
+}
+
+/// Whom we listen to: what its words cost, whose health it tells of, and how long it may take.
+struct Heard {
+    price: Option<Price>,
+    pass: Option<Pass>,
+    times: Times,
+}
+
+/// The moments by which something must have come.
+struct Watch {
+    deadline: Instant,
+    /// When the stream must have ended.
+    stream_by: Option<Instant>,
+    idle_by: Instant,
+    ping_at: Instant,
+    /// Since when the speed is measured, and how much had come then.
+    since: (Instant, u64),
+}
+
+impl<'t> Relay<'t> {
+    fn new(
+        telling: &'t Telling<'t>,
+        resume: Resume<'t>,
+        stream: EventStream,
+        observation: Observation,
+        heard: Heard,
+        status: u16,
+    ) -> Self {
+        let clock = Watch::new(observation.deadline(), &heard.times, telling.ping, stream.tokens());
+        Self { telling, resume, stream, observation: Some(observation), heard, status, clock }
+    }
+
+    /// Tells what was held back, then what comes, to the end.
+    async fn run(mut self, pieces: Vec<Bytes>, mut is_over: bool) {
+        self.tell(pieces).await;
+        while !is_over {
+            let wake = self.wake();
+            let next = tokio::select! {
+                biased;
+                next = self.stream.next() => Some(next),
+                () = sleep_until(wake) => None,
+            };
+            let broken = match next {
+                Some(Ok(Next::Pieces(pieces))) => {
+                    self.clock.idle_by = Instant::now() + self.heard.times.idle;
+                    self.tell(pieces).await;
+                    None
+                }
+                Some(Ok(Next::End(pieces))) => {
+                    self.tell(pieces).await;
+                    break;
+                }
+                Some(Err(trouble)) => {
+                    self.tell(trouble.before).await;
+                    Some(Broken::by(trouble.what))
+                }
+                // All was told, and the target takes its time to close.
+                None if self.observation.is_none() => break,
+                None => {
+                    self.ping().await;
+                    self.late().map(|broken| (broken, None))
+                }
+            };
+            let broken = broken.or_else(|| self.is_crawling().then_some((Broken::Crawling, None)));
+            if let Some((broken, event)) = broken {
+                match self.go_on(broken).await {
+                    Some(over) => is_over = over,
+                    None => return self.break_off(broken, event).await,
+                }
+            }
+        }
+        self.close().await;
+    }
+
+    /// Lets another target go on with what was said; whether all that it says has been told already.
+    async fn go_on(&mut self, broken: Broken) -> Option<bool> {
+        self.observation.as_ref()?;
+        if broken == Broken::OutOfTime {
+            return None;
+        }
+        let resumed = self.resume.go_on(self.stream.summary()?).await?;
+        let Resumed { opened, tier, target, price, times, pass } = resumed;
+        self.note(broken);
+        if let Some(observation) = &mut self.observation {
+            observation.broke_off();
+            observation.answered_by(tier, &target, self.status);
+        }
+        self.telling.stage.tell(self.telling.whence(&target, tier)).await;
+        self.clock = Watch::new(self.clock.deadline, &times, self.telling.ping, opened.stream.tokens());
+        self.heard = Heard { price, pass: Some(pass), times };
+        self.stream = opened.stream;
+        self.tell(opened.pieces).await;
+        Some(opened.is_over)
+    }
+
+    /// Says how the target did that cannot be listened to any more.
+    fn note(&mut self, broken: Broken) {
+        if let Some(pass) = self.heard.pass.take() {
+            pass.end(self.telling.now(), self.outcome(broken), broken.word());
+        }
+        tracing::info!(call = %self.telling.id(), why = broken.word(), "an answer broke off after it had begun");
+    }
+
+    /// Passes pieces on. With the terminal event among them the answer is over, and its client may leave before the target
+    /// closes the stream.
+    async fn tell(&mut self, mut pieces: Vec<Bytes>) {
+        if let Some(observation) = &mut self.observation {
+            observation.wrote(self.stream.tokens());
+            if self.stream.has_content() {
+                observation.has_content();
+            }
+        }
+        if pieces.is_empty() {
+            return;
+        }
+        let last = if self.stream.is_done() && self.observation.is_some() { pieces.pop() } else { None };
+        for piece in pieces {
+            self.telling.stage.tell(piece).await;
+        }
+        if let Some(last) = last {
+            let Some(ending) = self.ending() else { return };
+            self.telling.stage.tell_last(last, ending).await;
+            self.clock.idle_by = Instant::now() + CLOSING_TIME;
+        }
+        self.clock.ping_at = Instant::now() + self.telling.ping;
+    }
+
+    /// The good end.
+    fn ending(&mut self) -> Option<Ending> {
+        let mut observation = self.observation.take()?;
+        if let Some(pass) = self.heard.pass.take() {
+            pass.end(self.telling.now(), Outcome::Good, "good");
+        }
+        let whole = self.stream.summary().and_then(|summary| self.resume.whole(summary));
+        let end = read(whole.as_ref().or(self.stream.summary()), self.heard.price, &mut observation);
+        Some(Ending { observation, status: self.status, end })
+    }
+
+    /// The target has closed the stream, and all of it has been told.
+    async fn close(mut self) {
+        self.telling.stage.taken().await;
+        if let Some(ending) = self.ending() {
+            ending.record();
+        }
+    }
+
+    /// Ends a stream that cannot go on. `event` is the target's own word for it.
+    async fn break_off(mut self, broken: Broken, event: Option<Bytes>) {
+        // Everything was said; how the connection ended after it is of no interest.
+        let Some(mut observation) = self.observation.take() else { return };
+        match broken {
+            Broken::Silent | Broken::OutOfTime | Broken::TooLong | Broken::Crawling => {
+                observation.fell_silent()
+            }
+            Broken::CutOff | Broken::WithoutEnd | Broken::Malformed | Broken::Told => observation.broke_off(),
+        }
+        self.note(broken);
+        let ending = Ending { observation, status: self.status, end: End::Failed };
+        if self.stream.summary().is_none() {
+            self.telling.stage.cut().await;
+            return ending.record();
+        }
+        let problem = broken.problem().to_owned();
+        let event = event.unwrap_or_else(|| self.telling.event(&Failure::CutOff { problem }));
+        let last = if self.stream.is_inside_event() { [b"\n\n", &event[..]].concat().into() } else { event };
+        self.telling.stage.tell_last(last, ending).await;
+    }
+
+    /// What it says of the target's health.
+    fn outcome(&self, broken: Broken) -> Outcome {
+        let error = self.stream.summary().and_then(|summary| summary.error.as_ref());
+        match broken {
+            // It was the call's time that ran out, and most of it may have been spent elsewhere.
+            Broken::OutOfTime => Outcome::Unknown,
+            Broken::Told => match blame::of(200, error).blame {
+                Blame::Target | Blame::Limited => Outcome::Failed,
+                Blame::Caller | Blame::ContentFilter | Blame::ContextLength => Outcome::Good,
+                Blame::Ours => Outcome::Unknown,
+            },
+            _ => Outcome::Failed,
+        }
+    }
+
+    fn wake(&self) -> Instant {
+        let Watch { deadline, stream_by, idle_by, ping_at, since } = &self.clock;
+        let speed_by = self.heard.times.tokens_per_second.map(|_| since.0 + RATE_WINDOW);
+        let ping_at = self.may_ping().then_some(*ping_at);
+        [*stream_by, speed_by, ping_at].into_iter().flatten().fold((*deadline).min(*idle_by), Instant::min)
+    }
+
+    /// Why no more is waited for.
+    fn late(&self) -> Option<Broken> {
+        let now = Instant::now();
+        let is_past = |by: Instant| now >= by;
+        if is_past(self.clock.deadline) {
+            Some(Broken::OutOfTime)
+        } else if self.clock.stream_by.is_some_and(is_past) {
+            Some(Broken::TooLong)
+        } else if is_past(self.clock.idle_by) {
+            Some(Broken::Silent)
+        } else {
+            None
+        }
+    }
+
+    /// Whether the stream has come slower than it may, over the last while.
+    fn is_crawling(&mut self) -> bool {
+        let Some(floor) = self.heard.times.tokens_per_second else { return false };
+        let (now, (since, before)) = (Instant::now(), self.clock.since);
+        let took = now.duration_since(since);
+        if took < RATE_WINDOW || self.stream.is_done() {
+            return false;
+        }
+        let tokens = self.stream.tokens();
+        self.clock.since = (now, tokens);
+        (tokens - before) as f64 / took.as_secs_f64() < floor
+    }
+
+    /// A comment may stand between events, of streams that we know to be made of them.
+    fn may_ping(&self) -> bool {
+        self.observation.is_some() && self.stream.summary().is_some() && !self.stream.is_inside_event()
+    }
+
+    async fn ping(&mut self) {
+        if self.may_ping() && Instant::now() >= self.clock.ping_at {
+            self.telling.stage.tell(PING).await;
+            self.clock.ping_at = Instant::now() + self.telling.ping;
+        }
+    }
+}
+
+/// A comment: clients skip it, and what stands between us sees that the connection lives.
+pub(crate) const PING: Bytes = Bytes::from_static(b": ping\n\n");
+
+impl Watch {
+    fn new(deadline: Instant, times: &Times, ping: Duration, tokens: u64) -> Self {
+        let now = Instant::now();
+        Self {
+            deadline,
+            stream_by: times.stream.map(|stream| now + stream),
+            idle_by: now + times.idle,
+            ping_at: now + ping,
+            since: (now, tokens),
+        }
+    }
+}
+
+impl Broken {
+    /// What a stream's trouble is, and the target's own word for it.
+    fn by(what: What) -> (Self, Option<Bytes>) {
+        match what {
+            What::CutOff(_) => (Self::CutOff, None),
+            What::WithoutEnd => (Self::WithoutEnd, None),
+            What::Malformed => (Self::Malformed, None),
+            What::Told { event } => (Self::Told, event),
+        }
+    }
+
+    fn problem(self) -> &'static str {
+        match self {
+            Self::CutOff => "the target broke off",
+            Self::Silent => "the target fell silent",
+            Self::OutOfTime => "the call's time ran out",
+            Self::TooLong => "the target took longer than a stream may",
+            Self::Crawling => "the target became too slow",
+            Self::Malformed => "the target sent what cannot be read",
+            Self::WithoutEnd | Self::Told => "the target ended it without its terminal event",
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::CutOff => "cut_off",
+            Self::Silent => "silent",
+            Self::OutOfTime => "deadline",
+            Self::TooLong => "timeout",
+            Self::Crawling => "crawling",
+            Self::Malformed => "unusable",
+            Self::WithoutEnd => "without_end",
+            Self::Told => "error",
+        }
+    }
 }
 
 /// What an answer's end is recorded as. The summary goes on to the comparison with a copy's answer, if one is to be made.
@@ -102,9 +493,7 @@ pub(crate) fn read(
     price: Option<Price>,
     observation: &mut Observation,
 ) -> End {
-    let Some(summary) = summary else {
-        return End::Answered { usage: None, cost_nano_usd: None, refused: None };
-    };
+    let Some(summary) = summary else { return NOTHING_KNOWN };
     if let Some(id) = &summary.id {
         observation.identified(id.clone());
     }
@@ -118,43 +507,6 @@ pub(crate) fn read(
 /// Nano-dollars as a decimal of dollars.
 fn usd(nano_usd: u64) -> String {
     format!("{}.{:09}", nano_usd / 1_000_000_000, nano_usd % 1_000_000_000)
-}
-
-impl Body for AnswerBody {
-    type Data = Bytes;
-    type Error = BrokenOff;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
-        match self.get_mut() {
-            Self::Whole(whole) => Poll::Ready(whole.bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Stream(stream) => stream.poll_next(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Whole(whole) if whole.bytes.is_none())
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Whole(whole) => SizeHint::with_exact(whole.bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Self::Stream(_) => SizeHint::default(),
-        }
-    }
-}
-
-impl Drop for WholeBody {
-    fn drop(&mut self) {
-        // With the bytes still here, nobody took the answer, and the observation's own drop says so.
-        if self.bytes.is_none()
-            && let Some((observation, status, end)) = self.ending.take()
-        {
-            observation.end(status, end);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,16 @@
 //! Owns the socket and every task: connections, the flush loop, the look at its own calls, the shadow copies.
 //!
-//! Stopping goes in this order: unready, no new connection, idle connections closed, calls under way finished within the drain
-//! time, copies ended, the last flush. Each task is awaited; a call that outlives the drain time is cut and recorded as such by
+//! Stopping goes in this order: unready; for a moment calls are still taken, each on a connection that closes after it, since
+//! clients and load balancers learn late; no new connection, idle connections closed; calls under way finished within the drain
+//! time; the last flush. Each task is awaited; a call that outlives the drain time is cut and recorded as such by
 //! its own observation.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
+use http::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -28,6 +31,8 @@ const HEAD_TIME_MAX: Duration = Duration::from_secs(75);
 const CONNECTIONS_PER_CALL: usize = 4;
 /// Room above our own bound on headers, for the request line and for telling a client in JSON by how much it is over.
 const HEAD_ROOM: usize = 16 * 1024;
+/// How long a connection may take to come out of the listener's queue when it is there already.
+const WAITING_TIME: Duration = Duration::from_millis(2);
 /// Rest after an accept that failed, for example because file descriptors ran out: long enough not to spin.
 const ACCEPT_REST: Duration = Duration::from_millis(20);
 
@@ -40,20 +45,50 @@ pub(crate) async fn run(
     if let Err(error) = gateway.purses.recall(&config, &gateway.store, gateway.clock.now()).await {
         tracing::warn!(%error, "what copies have cost today is not known; their money is counted from 0");
     }
+    let (close, closing) = watch::channel(false);
+    let (finish, finished) = watch::channel(false);
     let mut background = JoinSet::new();
-    background.spawn(flush_regularly(Arc::clone(gateway), stop.clone()));
+    background.spawn(flush_regularly(Arc::clone(gateway), finished));
     background.spawn(shadow::run(Arc::clone(gateway), stop.clone()));
     background.spawn(retreat::run(Arc::clone(gateway), stop.clone()));
     gateway.set_ready(true);
 
     let mut connections = JoinSet::new();
+    take(gateway, &listener, &mut connections, &closing, stopped(&mut stop)).await;
+    gateway.set_ready(false);
+    let bounds = gateway.live.table().config.bounds.clone();
+    // Whoever learns late that we stop still gets an answer, on a connection that closes after it.
+    take(gateway, &listener, &mut connections, &closing, tokio::time::sleep(bounds.lame_duck)).await;
+    take_waiting(gateway, &listener, &mut connections, &closing).await;
+    drop(listener);
+    close.send_replace(true);
+    let all_done = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(bounds.drain, all_done).await.is_err() {
+        tracing::warn!(cut = connections.len(), "calls outlived the drain time and were cut");
+    }
+    connections.shutdown().await;
+    finish.send_replace(true);
+    while background.join_next().await.is_some() {}
+    gateway.flush().await;
+    Ok(())
+}
+
+/// Takes connections until something has happened.
+async fn take(
+    gateway: &Arc<Gateway>,
+    listener: &TcpListener,
+    connections: &mut JoinSet<()>,
+    closing: &watch::Receiver<bool>,
+    until: impl Future<Output = ()>,
+) {
+    let mut until = std::pin::pin!(until);
     loop {
         tokio::select! {
             biased;
-            () = stopped(&mut stop) => break,
+            () = until.as_mut() => return,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
-                Ok((socket, _)) => accept(gateway, &mut connections, socket, &stop),
+                Ok((socket, _)) => accept(gateway, connections, socket, closing),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_REST).await;
@@ -61,27 +96,35 @@ pub(crate) async fn run(
             },
         }
     }
-    gateway.set_ready(false);
-    drop(listener);
-    let drain = gateway.live.table().config.bounds.drain;
-    let all_done = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(drain, all_done).await.is_err() {
-        tracing::warn!(cut = connections.len(), "calls outlived the drain time and were cut");
+}
+
+/// Takes the connections that wait to be accepted, which would be reset if the listener went away under them.
+async fn take_waiting(
+    gateway: &Arc<Gateway>,
+    listener: &TcpListener,
+    connections: &mut JoinSet<()>,
+    closing: &watch::Receiver<bool>,
+) {
+    while let Ok(Ok((socket, _))) = tokio::time::timeout(WAITING_TIME, listener.accept()).await {
+        accept(gateway, connections, socket, closing);
+        if connections.len() >= most_connections(gateway) {
+            return;
+        }
     }
-    connections.shutdown().await;
-    while background.join_next().await.is_some() {}
-    gateway.flush().await;
-    Ok(())
+}
+
+fn most_connections(gateway: &Gateway) -> usize {
+    gateway.live.table().config.bounds.calls_max.saturating_mul(CONNECTIONS_PER_CALL)
 }
 
 fn accept(
     gateway: &Arc<Gateway>,
     connections: &mut JoinSet<()>,
     socket: TcpStream,
-    stop: &watch::Receiver<bool>,
+    closing: &watch::Receiver<bool>,
 ) {
     let bounds = &gateway.live.table().config.bounds;
-    if connections.len() >= bounds.calls_max.saturating_mul(CONNECTIONS_PER_CALL) {
+    if connections.len() >= most_connections(gateway) {
         gateway.connections_refused.add(1);
         return;
     }
@@ -90,7 +133,7 @@ fn accept(
         tracing::debug!(%error, "a connection was gone before it was served");
         return;
     }
-    connections.spawn(converse(Arc::clone(gateway), http_settings(bounds), socket, stop.clone()));
+    connections.spawn(converse(Arc::clone(gateway), http_settings(bounds), socket, closing.clone()));
 }
 
 fn http_settings(bounds: &Bounds) -> http1::Builder {
@@ -106,16 +149,25 @@ async fn converse(
     gateway: Arc<Gateway>,
     http: http1::Builder,
     socket: TcpStream,
-    mut stop: watch::Receiver<bool>,
+    mut closing: watch::Receiver<bool>,
 ) {
     let service = service_fn(move |request| {
         let gateway = Arc::clone(&gateway);
-        async move { Ok::<_, Infallible>(handle::request(gateway, request).await) }
+        async move {
+            let is_last = !gateway.is_ready();
+            let mut response = handle::request(gateway, request).await;
+            if is_last {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(Socket::new(socket)), service));
+    // A request that has arrived is read before the connection is looked at as an idle one.
     let ended = tokio::select! {
+        biased;
         ended = connection.as_mut() => ended,
-        () = stopped(&mut stop) => {
+        () = stopped(&mut closing) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -125,12 +177,12 @@ async fn converse(
     }
 }
 
-async fn flush_regularly(gateway: Arc<Gateway>, mut stop: watch::Receiver<bool>) {
+async fn flush_regularly(gateway: Arc<Gateway>, mut finished: watch::Receiver<bool>) {
     loop {
         let pause = gateway.live.table().config.signals.flush;
         tokio::select! {
             biased;
-            () = stopped(&mut stop) => return,
+            () = stopped(&mut finished) => return,
             () = tokio::time::sleep(pause) => gateway.flush().await,
         }
     }

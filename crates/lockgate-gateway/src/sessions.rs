@@ -8,9 +8,14 @@
 //! share changed was cut by the change, and it would be cut differently in the two arms. What ends with the process is not
 //! counted either.
 //!
+//! Of a session of somebody who only asks for his version and is served elsewhere, what went wrong and what it cost is known as
+//! far as it is reported.
+//!
 //! What has gone wrong once in a session is not counted again in it ([`lockgate_core::mishap`]). That is settled when a call
 //! ends, here and under the lock, so that of two calls that fail at once one was first. Copies of a session's calls have
 //! their own mishaps, for it is another version that has them.
+
+mod reported;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -23,6 +28,9 @@ use lockgate_core::mishap::Mishaps;
 use lockgate_core::route::Mode;
 use lockgate_core::size_levels::level;
 
+pub(crate) use self::reported::Reported;
+
+use self::reported::Hits;
 use crate::counts::Counter;
 use crate::hashed::HashAsIs;
 use crate::record::{Observed, Slot};
@@ -85,6 +93,8 @@ pub(crate) enum Known {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cost {
     NanoUsd(u64),
+    /// Whoever was told a version will say what came of it, or will not.
+    Unreported,
     /// Nobody knows, and so nobody knows what the session cost.
     Unknown,
 }
@@ -101,6 +111,8 @@ pub(crate) struct Brought {
 pub(crate) enum Caller<'c> {
     Session(&'c str),
     StickyKey(&'c str),
+    /// Where the caller lies on a trial's line, which is kept of an answer where the key is not.
+    Point(u32),
     Nameless,
 }
 
@@ -136,6 +148,7 @@ struct Held {
     calls_under_way: u32,
     cost: Cost,
     mishaps: Mishaps,
+    reported: Hits,
     copies: Option<Copies>,
 }
 
@@ -169,9 +182,7 @@ impl Sessions {
         if caller == Caller::Nameless {
             return (Seat::Alone { began: now, trial_since: under.trial_since }, Known::Nothing);
         }
-        // The slot is part of the key: a caller who comes to another version begins another session there. While the session
-        // lasts it holds the slot, so the address is nobody else's.
-        let key = self.hasher.hash_one((Arc::as_ptr(slot).addr(), caller));
+        let key = self.key(caller, slot);
         let mut open = self.lock();
         if let Some(place) = open.places.get(&key).copied() {
             if open.goes_on(place, now, idle) {
@@ -239,6 +250,12 @@ impl Sessions {
         }
     }
 
+    /// The slot is part of the key: a caller who comes to another version begins another session there. While the session
+    /// lasts it holds the slot, so the address is nobody else's.
+    fn key(&self, caller: Caller<'_>, slot: &Arc<Slot>) -> u64 {
+        self.hasher.hash_one((Arc::as_ptr(slot).addr(), caller))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -276,6 +293,7 @@ impl Held {
             calls_under_way: 0,
             cost: Cost::NanoUsd(0),
             mishaps: Mishaps::default(),
+            reported: Hits::default(),
             copies: None,
         }
     }
@@ -285,7 +303,11 @@ impl Cost {
     fn plus(self, other: Self) -> Self {
         match (self, other) {
             (Self::NanoUsd(mine), Self::NanoUsd(theirs)) => Self::NanoUsd(mine.saturating_add(theirs)),
-            _ => Self::Unknown,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::NanoUsd(0) | Self::Unreported, Self::Unreported) => Self::Unreported,
+            (Self::NanoUsd(known), Self::Unreported) | (Self::Unreported, Self::NanoUsd(known)) => {
+                Self::NanoUsd(known)
+            }
         }
     }
 }

@@ -16,7 +16,8 @@ use lockgate_core::segment::Segment;
 use lockgate_core::signal::Arm;
 use lockgate_store::row::ShadowSample;
 use lockgate_store::{Store, StoreError};
-use lockgate_wire::chat::AnswerSummary;
+use lockgate_wire::answer::AnswerSummary;
+use lockgate_wire::api::Api;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -44,6 +45,7 @@ pub(crate) struct Planned {
     pub(crate) segment: Segment,
     pub(crate) request_id: RequestId,
     pub(crate) surface: Surface,
+    pub(crate) api: Option<Api>,
     pub(crate) headers: HeaderMap,
     pub(crate) bytes: Bytes,
     pub(crate) wants_stream: bool,
@@ -104,6 +106,7 @@ impl Planned {
             segment: caller.segment.clone(),
             request_id: question.id,
             surface: question.surface,
+            api: question.api,
             headers: question.headers.clone(),
             bytes: question.bytes.clone(),
             wants_stream: question.wants_stream,

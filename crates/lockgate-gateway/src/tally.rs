@@ -51,15 +51,11 @@ pub(crate) struct Tally {
 impl Tally {
     /// Counts what is counted at once: the share is measured by what was given, not by what came of it.
     pub(crate) fn begin(books: Books<'_>, begun: Begun<'_>, now: Timestamp) -> Self {
-        let Begun { subject, sticky_key, session, trial, is_telling, bucket, session_idle } = begun;
-        let slot = books.recorder.slot(subject);
-        let (seat, known) = if is_telling {
-            let visitor = trial.and(sticky_key).map(|key| books.visitors.hash(key));
-            let under = Under { trial_since: trial.map(|trial| trial.since), visitor };
-            let caller = Caller::named(session, sticky_key);
-            let (seat, known) = books.sessions.begin(caller, under, &slot, now, session_idle);
-            let visited = known != Known::SessionAndVisitor
-                && trial.is_some_and(|trial| books.visitors.is_first(&subject.feature, trial, visitor));
+        let slot = books.recorder.slot(begun.subject);
+        let bucket = begun.bucket;
+        let (seat, known) = if begun.is_telling {
+            let caller = Caller::named(begun.session, begun.sticky_key);
+            let (seat, known, visited) = enter(books, &begun, caller, &slot, now);
             (Some(seat), Some((known, visited)))
         } else {
             (None, None)
@@ -98,6 +94,49 @@ impl Tally {
         let before = sessions.end(seat, &self.slot, brought, now);
         count_after(before, sessions, &self.slot, (now, self.bucket), observed);
     }
+}
+
+/// Counts that somebody was told his version and is served elsewhere. Whoever asks may ask as often as he likes: he counts as one
+/// assignment in a session, and as one more when a trial changes under it. What comes of it counts when it is reported.
+pub(crate) fn evaluated(books: Books<'_>, begun: &Begun<'_>, point: Option<u32>, now: Timestamp) {
+    if !begun.is_telling {
+        return;
+    }
+    let slot = books.recorder.slot(begun.subject);
+    let caller = evaluated_caller(begun.session, point)
+        .unwrap_or(begun.sticky_key.map_or(Caller::Nameless, Caller::StickyKey));
+    let (seat, known, visited) = enter(books, begun, caller, &slot, now);
+    let brought = Brought { cost: Cost::Unreported, mishaps: Mishaps::default() };
+    books.sessions.end(seat, &slot, brought, now);
+    let began = known == Known::Nothing;
+    let observed = [
+        (began || visited).then_some(Observed::Assigned),
+        visited.then_some(Observed::Visited),
+        began.then_some(Observed::SessionBegan),
+    ];
+    slot.observe(now, begun.bucket, observed.into_iter().flatten());
+}
+
+/// Whose session an evaluation is part of, as far as what is kept of it can tell later.
+pub(crate) fn evaluated_caller(session: Option<&str>, point: Option<u32>) -> Option<Caller<'_>> {
+    session.map(Caller::Session).or(point.map(Caller::Point))
+}
+
+/// Takes a seat in the caller's session, and says what was known of him and whether he is a visitor who is new.
+fn enter(
+    books: Books<'_>,
+    begun: &Begun<'_>,
+    caller: Caller<'_>,
+    slot: &Arc<Slot>,
+    now: Timestamp,
+) -> (Seat, Known, bool) {
+    let visitor = begun.trial.and(begun.sticky_key).map(|key| books.visitors.hash(key));
+    let under = Under { trial_since: begun.trial.map(|trial| trial.since), visitor };
+    let (seat, known) = books.sessions.begin(caller, under, slot, now, begun.session_idle);
+    let feature = &begun.subject.feature;
+    let visited = known != Known::SessionAndVisitor
+        && begun.trial.is_some_and(|trial| books.visitors.is_first(feature, trial, visitor));
+    (seat, known, visited)
 }
 
 /// Counts what there is of a copy, once for all copies of the session of the call that it is a copy of.

@@ -1,4 +1,8 @@
 //! Asks one tier once, and says whether what came can be used.
+//!
+//! [`put`] finds the words: by which API the target is asked, and with which body. [`ask`] sends them and reads the answer as far as
+//! it must be known before anything of it is told: a plain one whole, a stream up to its first content, so that until then another
+//! tier can still answer.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -8,30 +12,41 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::response::Parts;
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response};
 use hyper::body::Incoming;
 use lockgate_config::clock::Clock;
 use lockgate_config::live::Table;
 use lockgate_config::value::{Endpoint, Rules, Surface, TargetKind, Tier};
 use lockgate_core::name::RequestId;
+use lockgate_wire::answer::AnswerSummary;
+use lockgate_wire::api::Api;
+use lockgate_wire::blame::{self, Blame, Fault};
 use lockgate_wire::body::Body;
-use lockgate_wire::chat::{self, AnswerSummary};
-use lockgate_wire::chat_stream::StreamReader;
-use lockgate_wire::rules::{ChatText, agent_answer};
+use lockgate_wire::error::Failure;
+use lockgate_wire::reader::read_plain;
+use lockgate_wire::rules::{FixedText, agent_answer};
 use lockgate_wire::splice::{self, Edits};
-use tokio::time::Instant;
+use lockgate_wire::translate::{self, RequestSettings, StreamTranslator};
+use tokio::time::{Instant, timeout_at};
 
-use crate::headers;
-use crate::upstream::{Asking, Content, Reply, TargetError, Upstream};
+use crate::events::{EventStream, How, Next, What};
+use crate::reply::{self, Content, Reply};
+use crate::spoken::{self, Spoken};
+use crate::trouble::TargetError;
+use crate::upstream::{Sending, Upstream};
 
-/// What an OpenAI-compatible endpoint's URL is followed by; an agent's URL is the whole address.
-const CHAT_PATH: &str = "/chat/completions";
+/// Most bytes of a stream that are held back while it has no content yet.
+const HELD_BYTES_MAX: usize = 1 << 20;
+/// Longest plain answer that is translated; it has to be kept whole for that.
+const TRANSLATED_BYTES_MAX: usize = 16 << 20;
 
 /// What a client asks, read as far as it matters here.
 #[derive(Debug)]
 pub(crate) struct Question<'q> {
     pub(crate) id: RequestId,
     pub(crate) surface: Surface,
+    /// By which API; `None` for an agent.
+    pub(crate) api: Option<Api>,
     /// Already only what may be passed on.
     pub(crate) headers: HeaderMap,
     pub(crate) bytes: &'q Bytes,
@@ -44,192 +59,401 @@ pub(crate) struct Question<'q> {
     pub(crate) strips_tools: bool,
     /// Set as the body's `metadata`.
     pub(crate) metadata: Option<serde_json::Value>,
+    /// Whether a call is refused of which a part cannot be said to a target.
+    pub(crate) is_strict: bool,
     pub(crate) deadline: Instant,
     /// The whole time of the call, for telling that it ran out.
     pub(crate) allowed: Duration,
     pub(crate) kept_bytes_max: usize,
 }
 
-/// An answer that can be told to the client: a good one, or an error of the client's own.
+/// What a target is told.
+#[derive(Debug)]
+pub(crate) struct Put<'e> {
+    spoken: Spoken<'e>,
+    headers: HeaderMap,
+    body: Bytes,
+    asks_usage: bool,
+    /// What could not be said.
+    dropped: Vec<String>,
+}
+
+/// An answer that can be told to the client: a good one, or an error in the target's words.
 #[derive(Debug)]
 pub(crate) struct TierAnswer {
     pub(crate) head: Parts,
     pub(crate) told: Told,
+    /// What of the call could not be said to the target.
+    pub(crate) dropped: Vec<String>,
 }
 
 /// How an answer is told.
 #[derive(Debug)]
 pub(crate) enum Told {
-    /// At once; for a chat, with what was read in it.
+    /// At once; where it could be read, with what was read in it.
     Whole { bytes: Bytes, summary: Option<Box<AnswerSummary>> },
     /// Too long to be kept, so relayed unread.
-    Long { start: VecDeque<Bytes>, rest: Incoming, idle: Duration },
+    Long { start: VecDeque<Bytes>, rest: Incoming },
     /// As it comes.
-    Stream {
-        first: Bytes,
-        rest: Incoming,
-        /// Reads beside the relay; `None` for an agent, whose events nobody here knows.
-        reader: Option<Box<StreamReader>>,
-        /// Whether we asked for the usage chunk and the client did not.
-        strips_usage: bool,
-        idle: Duration,
-    },
+    Stream(Box<Opened>),
 }
 
-/// Asks a tier. The table is dropped as soon as the request has been sent.
+/// A stream that has begun to say something.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// What was held back until now.
+    pub(crate) pieces: Vec<Bytes>,
+    pub(crate) stream: EventStream,
+    /// Whether all of it is in `pieces`.
+    pub(crate) is_over: bool,
+}
+
+/// Finds the words for a target that is reached over the network.
+pub(crate) fn put<'e>(
+    question: &Question<'_>,
+    tier: &'e Tier,
+    endpoint: &'e Endpoint,
+) -> Result<Put<'e>, TargetError> {
+    let target = || tier.target.name.clone();
+    let spoken = spoken::spoken(question.api, &tier.target, endpoint)
+        .ok_or_else(|| TargetError::NotSpoken { target: target() })?;
+    let asks_usage = spoken.api == Some(Api::Chat)
+        && question.wants_stream
+        && endpoint.asks_usage
+        && (spoken.way.is_some() || !question.wants_usage);
+    let mut headers = question.headers.clone();
+    spoken::prepare(&mut headers, spoken);
+    let (body, dropped) = match (spoken.api, spoken.way, question.body) {
+        (Some(api), Some(way), Some(body)) => {
+            let settings = RequestSettings { max_tokens: endpoint.max_tokens };
+            let translated = translate::request(way, body.text(), settings)
+                .map_err(|error| rejected(question, tier, &error))?;
+            if question.is_strict && !translated.dropped.is_empty() {
+                return Err(TargetError::NotTranslatable { target: target(), dropped: translated.dropped });
+            }
+            // What was just written can be read.
+            let body =
+                Body::read(&translated.body).map_err(|_| TargetError::Unusable { target: target() })?;
+            let edited = edited(api, &body, question, tier, asks_usage);
+            (Bytes::from(edited.into_owned()), translated.dropped)
+        }
+        (api, _, Some(body)) => {
+            let edited = edited(api.unwrap_or(Api::Chat), body, question, tier, asks_usage);
+            let bytes = match edited {
+                Cow::Borrowed(_) => question.bytes.clone(),
+                Cow::Owned(edited) => edited.into(),
+            };
+            (bytes, Vec::new())
+        }
+        (_, _, None) => (question.bytes.clone(), Vec::new()),
+    };
+    Ok(Put { spoken, headers, body, asks_usage, dropped })
+}
+
+/// The body as this tier is asked it: the client's own bytes but for what the version sets.
+fn edited<'b>(
+    api: Api,
+    body: &Body<'b>,
+    question: &Question<'_>,
+    tier: &Tier,
+    ask_usage: bool,
+) -> Cow<'b, [u8]> {
+    let mut parameters = Cow::Borrowed(&tier.parameters);
+    // Anthropic knows one member of `metadata` and refuses all others.
+    if let Some(metadata) = question.metadata.as_ref().filter(|_| matches!(api, Api::Chat | Api::Responses)) {
+        parameters.to_mut().insert("metadata".to_owned(), metadata.clone());
+    }
+    let edits = Edits {
+        api,
+        model: tier.model.as_deref(),
+        system: tier.system.as_deref(),
+        parameters: &parameters,
+        ask_usage,
+        strip_tools: question.strips_tools,
+    };
+    splice::rewrite(body, &edits)
+}
+
+/// A call that cannot be read as one of its API, told as a target that speaks it would.
+fn rejected(question: &Question<'_>, tier: &Tier, error: &translate::Untranslatable) -> TargetError {
+    let failure = Failure::InvalidValue { name: error.param.clone(), problem: error.problem.clone() };
+    let family = question.api.map_or(lockgate_wire::api::Family::OpenAi, Api::family);
+    let response = crate::refusal::response(&failure, family, &question.id.to_string());
+    let (head, bytes) = response.into_parts();
+    let status = head.status;
+    let answer = TierAnswer { head, told: Told::Whole { bytes, summary: None }, dropped: Vec::new() };
+    TargetError::Status {
+        target: tier.target.name.clone(),
+        status,
+        fault: Fault { blame: Blame::Caller, is_retryable: false },
+        retry_after: None,
+        answer: Box::new(answer),
+    }
+}
+
+/// Asks a target. The table is dropped as soon as the request has been sent.
 pub(crate) async fn ask(
     upstream: &Upstream,
     clock: &Clock,
     question: &Question<'_>,
     tier: &Tier,
-    is_degraded: bool,
+    endpoint: &Endpoint,
+    put: Put<'_>,
     table: Arc<Table>,
 ) -> Result<TierAnswer, TargetError> {
-    let (endpoint, path) = match &tier.target.kind {
-        TargetKind::OpenAi(endpoint) => (endpoint, CHAT_PATH),
-        TargetKind::Agent(endpoint) => (endpoint, ""),
-        TargetKind::Rules(rules) => return Ok(from_rules(rules, clock, question, is_degraded)),
+    let asked = Instant::now();
+    let times = &tier.times;
+    let within = if question.wants_stream { times.first_content } else { times.answer };
+    let answer_by = question.deadline.min(asked + within);
+    let Put { spoken, headers, body, asks_usage, dropped } = put;
+    let late = || TargetError::Timeout { target: tier.target.name.clone(), within: asked.elapsed() };
+    let answering = async {
+        let response = upstream
+            .send(Sending {
+                target: &tier.target.name,
+                endpoint,
+                path: spoken.path,
+                headers,
+                body,
+                table,
+                connect: times.connect,
+                answer_by,
+            })
+            .await?;
+        let kept = if spoken.way.is_some() { TRANSLATED_BYTES_MAX } else { question.kept_bytes_max };
+        reply::read(response, &tier.target.name, kept, question.wants_stream).await
     };
-    let asks_usage = question.surface == Surface::Chat
-        && question.wants_stream
-        && !question.wants_usage
-        && endpoint.asks_usage;
-    let mut headers = question.headers.clone();
-    headers::authorize(&mut headers, endpoint.api_key.as_ref());
-    let reply = upstream
-        .ask(Asking {
-            target: &tier.target.name,
-            endpoint,
-            path,
-            headers,
-            body: rewritten(question, tier, asks_usage),
-            table,
-            deadline: question.deadline,
-            kept_bytes_max: question.kept_bytes_max,
-            wants_events: question.surface == Surface::Chat && question.wants_stream,
-        })
-        .await?;
-    judge(reply, question, tier, endpoint, asks_usage)
+    let reply = timeout_at(answer_by, answering).await.map_err(|_| late())??;
+    let asking = Asking { question, tier, spoken, asks_usage, clock, answer_by };
+    let mut answer = match asking.judge(reply)? {
+        Judged::Answer(answer) => answer,
+        Judged::Stream { head, first, stream } => {
+            let opened = asking.open(first, stream).await?;
+            TierAnswer { head, told: Told::Stream(Box::new(opened)), dropped: Vec::new() }
+        }
+    };
+    answer.dropped = dropped;
+    Ok(answer)
 }
 
-/// The body as this tier is asked it: the client's own bytes but for what the version sets.
-fn rewritten(question: &Question<'_>, tier: &Tier, asks_usage: bool) -> Bytes {
-    let Some(body) = question.body else { return question.bytes.clone() };
-    let mut parameters = Cow::Borrowed(&tier.parameters);
-    if let Some(metadata) = &question.metadata {
-        parameters.to_mut().insert("metadata".to_owned(), metadata.clone());
-    }
-    let edits = Edits {
-        model: tier.model.as_deref(),
-        system: tier.system.as_deref(),
-        parameters: &parameters,
-        ask_usage: asks_usage,
-        strip_tools: question.strips_tools,
-    };
-    match splice::rewrite(body, &edits) {
-        Cow::Borrowed(_) => question.bytes.clone(),
-        Cow::Owned(edited) => edited.into(),
-    }
-}
-
-/// Tells an answer that can be used from one that another tier should be asked for.
-fn judge(
-    reply: Reply,
-    question: &Question<'_>,
-    tier: &Tier,
-    endpoint: &Endpoint,
+/// One attempt, as far as it is known when its answer comes.
+struct Asking<'a> {
+    question: &'a Question<'a>,
+    tier: &'a Tier,
+    spoken: Spoken<'a>,
     asks_usage: bool,
-) -> Result<TierAnswer, TargetError> {
-    let target = || tier.target.name.clone();
-    let Reply { head, content } = reply;
-    // What a target packs although it was asked not to is relayed as it is and cannot be read.
-    let is_packed = head.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
-    let is_chat = question.surface == Surface::Chat && !is_packed;
-    let is_success = head.status.is_success();
-    if head.status.is_redirection() {
-        // Passed on, it would lead clients past the gateway.
-        return Err(TargetError::Redirect { target: target() });
-    }
-    let told = match content {
-        Content::Whole(bytes) => {
-            let summary = (is_chat && is_success).then(|| Box::new(chat::read_plain(&bytes)));
-            // A client that waits for events finds none in a plain answer, and takes it for an empty one.
-            if summary.as_deref().is_some_and(|summary| question.wants_stream || says_nothing(summary)) {
-                return Err(TargetError::Unusable { target: target() });
-            }
-            Told::Whole { bytes, summary }
+    clock: &'a Clock,
+    answer_by: Instant,
+}
+
+enum Judged {
+    Answer(TierAnswer),
+    Stream { head: Parts, first: Bytes, stream: EventStream },
+}
+
+impl Asking<'_> {
+    /// Tells an answer that can be used from one that another tier should be asked for.
+    fn judge(&self, reply: Reply) -> Result<Judged, TargetError> {
+        let unusable = || TargetError::Unusable { target: self.tier.target.name.clone() };
+        let Reply { mut head, content } = reply;
+        // What a target packs although it was asked not to is relayed as it is and cannot be read.
+        let is_packed = head.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
+        let api = self.spoken.api.filter(|_| !is_packed);
+        if head.status.is_redirection() {
+            // Passed on, it would lead clients past the gateway.
+            return Err(TargetError::Redirect { target: self.tier.target.name.clone() });
         }
-        Content::Long { start, rest } => Told::Long { start, rest, idle: endpoint.idle_timeout },
-        Content::Stream { first, rest } => {
-            let mut reader = is_chat.then(|| Box::new(StreamReader::new(question.kept_bytes_max)));
-            if let Some(reader) = &mut reader {
-                reader.push(&first);
-                let says_nothing =
-                    says_nothing(reader.answer()) && (reader.is_done() || is_wrong(reader.answer()));
-                if says_nothing || !question.wants_stream {
-                    return Err(TargetError::Unusable { target: target() });
+        if !head.status.is_success() {
+            return Err(self.refused(head, content, api));
+        }
+        if self.spoken.way.is_some() && is_packed {
+            return Err(unusable());
+        }
+        let told = match content {
+            Content::Whole(bytes) => {
+                let summary = api.map(|api| Box::new(read_plain(api, &bytes)));
+                // A client that waits for events finds none in a plain answer, and takes it for an empty one.
+                if summary
+                    .as_deref()
+                    .is_some_and(|summary| self.question.wants_stream || says_nothing(summary))
+                {
+                    return Err(unusable());
                 }
+                let bytes = match self.spoken.way {
+                    Some(way) => {
+                        let created = self.clock.now().as_second();
+                        translate::answer(way, &bytes, created).map_err(|_| unusable())?.into()
+                    }
+                    None => bytes,
+                };
+                Told::Whole { bytes, summary }
             }
-            let idle = endpoint.idle_timeout;
-            Told::Stream { first, rest, reader, strips_usage: asks_usage, idle }
+            Content::Long { .. } if self.spoken.way.is_some() => return Err(unusable()),
+            Content::Long { start, rest } => Told::Long { start, rest },
+            Content::Stream { .. } if api.is_some() && !self.question.wants_stream => return Err(unusable()),
+            Content::Stream { first, rest } => {
+                let stream = match api {
+                    Some(api) => EventStream::read(rest, self.how(api)),
+                    None => EventStream::unread(rest),
+                };
+                if self.spoken.way.is_some() {
+                    head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+                }
+                return Ok(Judged::Stream { head, first, stream });
+            }
+        };
+        Ok(Judged::Answer(TierAnswer { head, told, dropped: Vec::new() }))
+    }
+
+    fn how(&self, api: Api) -> How {
+        let translator = self.spoken.way.map(|way| {
+            let created = self.clock.now().as_second();
+            Box::new(StreamTranslator::new(way, created, self.question.wants_usage))
+        });
+        How {
+            api,
+            translator,
+            strips_usage: self.asks_usage && self.spoken.way.is_none(),
+            kept_bytes_max: self.question.kept_bytes_max,
         }
-    };
-    let status = head.status;
-    let answer = TierAnswer { head, told };
-    if is_success || is_callers_fault(status) {
-        Ok(answer)
-    } else {
-        Err(TargetError::Status { target: target(), status, answer: Box::new(answer) })
+    }
+
+    /// An error, in the words of the target and in the form of the caller.
+    fn refused(&self, mut head: Parts, content: Content, api: Option<Api>) -> TargetError {
+        let target = self.tier.target.name.clone();
+        let status = head.status;
+        let Content::Whole(bytes) = content else {
+            // Nobody's error is that long.
+            let fault = blame::of(status.as_u16(), None);
+            let told = Told::Whole { bytes: Bytes::new(), summary: None };
+            let answer = Box::new(TierAnswer { head, told, dropped: Vec::new() });
+            return TargetError::Status { target, status, fault, retry_after: None, answer };
+        };
+        let error = api.and_then(|api| read_plain(api, &bytes).error);
+        let fault = blame::of(status.as_u16(), error.as_ref());
+        let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+        let retry_after = blame::retry_after(header, self.clock.now().as_second());
+        let bytes = match self.spoken.way {
+            Some(way) => {
+                head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                head.headers.remove(CONTENT_ENCODING);
+                translate::error(way, status.as_u16(), &bytes).into()
+            }
+            None => bytes,
+        };
+        let told = Told::Whole { bytes, summary: None };
+        let answer = Box::new(TierAnswer { head, told, dropped: Vec::new() });
+        TargetError::Status { target, status, fault, retry_after, answer }
+    }
+
+    /// Reads a stream up to its first content, or as far as it is to be held back.
+    async fn open(&self, first: Bytes, mut stream: EventStream) -> Result<Opened, TargetError> {
+        let mut pieces = Vec::new();
+        let mut held_bytes = 0;
+        let mut next = stream.take(first).map(Next::Pieces);
+        loop {
+            let (more, is_over) = match next {
+                Ok(Next::Pieces(more)) => (more, false),
+                Ok(Next::End(more)) => (more, true),
+                Err(trouble) => return Err(self.trouble(&stream, trouble.what)),
+            };
+            held_bytes += more.iter().map(Bytes::len).sum::<usize>();
+            pieces.extend(more);
+            let is_enough = stream.is_done()
+                || (stream.has_content() && stream.tokens() >= u64::from(self.tier.hold_back))
+                || held_bytes > HELD_BYTES_MAX;
+            if is_enough || is_over {
+                if stream.is_done() && stream.summary().is_some_and(says_nothing) {
+                    return Err(TargetError::Unusable { target: self.tier.target.name.clone() });
+                }
+                return Ok(Opened { pieces, stream, is_over });
+            }
+            // Once it has begun to speak, it has the time that a stream has between two chunks.
+            let by = if stream.has_content() {
+                self.question.deadline.min(Instant::now() + self.tier.times.idle)
+            } else {
+                self.answer_by
+            };
+            next = timeout_at(by, stream.next()).await.map_err(|_| TargetError::Timeout {
+                target: self.tier.target.name.clone(),
+                within: self.tier.times.first_content,
+            })?;
+        }
+    }
+
+    fn trouble(&self, stream: &EventStream, what: What) -> TargetError {
+        let target = self.tier.target.name.clone();
+        let received_bytes = stream.received_bytes();
+        match what {
+            What::CutOff(source) => TargetError::CutOff { target, received_bytes, source },
+            What::WithoutEnd => TargetError::CutOff { target, received_bytes, source: None },
+            What::Malformed => TargetError::Unusable { target },
+            What::Told { .. } => {
+                let error = stream.summary().and_then(|summary| summary.error.clone()).unwrap_or_default();
+                let fault = blame::of(200, Some(&error));
+                TargetError::Told { target, fault, error: Box::new(error) }
+            }
+        }
     }
 }
 
 /// Whether an answer has neither content nor an end that somebody chose: not even an empty text was meant.
 fn says_nothing(answer: &AnswerSummary) -> bool {
-    !answer.has_content && (is_wrong(answer) || answer.finish_reason.is_none())
+    let is_wrong = answer.is_unreadable || answer.error.is_some();
+    !answer.has_content && (is_wrong || answer.finish_reason.is_none())
 }
 
-fn is_wrong(answer: &AnswerSummary) -> bool {
-    answer.is_unreadable || answer.error.is_some()
-}
-
-/// Whether a status says that the request itself cannot be answered, by this target or another. The other 4xx speak of keys,
-/// models, quotas and addresses, which the configuration chose and not the caller.
-pub(crate) fn is_callers_fault(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY
-    )
-}
-
-/// The deterministic answer, in the form that was asked for.
-fn from_rules(rules: &Rules, clock: &Clock, question: &Question<'_>, is_degraded: bool) -> TierAnswer {
-    let asked = match (question.surface, question.body) {
-        (Surface::Chat, Some(body)) => body.last_user_text().map(Cow::Owned),
+/// The deterministic answer, in the form that was asked for; `None` where no text can be one.
+pub(crate) fn from_rules(
+    rules: &Rules,
+    clock: &Clock,
+    question: &Question<'_>,
+    is_degraded: bool,
+) -> Option<TierAnswer> {
+    let asked = match (question.api, question.body) {
+        (Some(api), Some(body)) => body.last_user_text(api).map(Cow::Owned),
         _ => Some(String::from_utf8_lossy(question.bytes)),
     };
     let asked = asked.unwrap_or_default();
     let rule = rules.rules.iter().find(|rule| rule.when.is_match(&asked));
     let text = rule.map_or(&rules.otherwise, |rule| &rule.answer);
-    let model = question.body.and_then(|body| body.model().ok());
-    let chat = ChatText {
-        id: &format!("chatcmpl-{}", question.id),
-        created: clock.now().as_second(),
-        model: model.as_deref().unwrap_or_default(),
-        text,
-    };
-    let (kind, bytes) = match question.surface {
-        Surface::Agent => ("application/json", agent_answer(text, is_degraded)),
-        Surface::Chat if question.wants_stream && question.wants_usage => {
-            ("text/event-stream", chat.stream_with_usage())
-        }
-        Surface::Chat if question.wants_stream => ("text/event-stream", chat.stream()),
-        Surface::Chat => ("application/json", chat.plain()),
-    };
-    let summary = (question.surface == Surface::Chat).then(|| {
-        let (id, text) = (Some(chat.id.to_owned()), text.clone());
-        Box::new(AnswerSummary { id, text, has_content: true, ..AnswerSummary::default() })
-    });
     let (mut head, ()) = Response::new(()).into_parts();
+    let mut kind = "application/json";
+    let (bytes, summary) = match question.api {
+        None => (agent_answer(text, is_degraded), None),
+        Some(api) => {
+            let id = format!("{}{}", id_prefix(api), question.id);
+            let model = question.body.and_then(|body| body.model().ok()).unwrap_or_default();
+            let fixed = FixedText { id: &id, created: clock.now().as_second(), model: &model, text };
+            let bytes = if question.wants_stream {
+                kind = "text/event-stream";
+                fixed.stream(api, question.wants_usage)?
+            } else {
+                fixed.plain(api)?
+            };
+            let text = text.clone();
+            let summary = AnswerSummary { id: Some(id), text, has_content: true, ..AnswerSummary::default() };
+            (bytes, Some(Box::new(summary)))
+        }
+    };
     head.headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    TierAnswer { head, told: Told::Whole { bytes: bytes.into(), summary } }
+    Some(TierAnswer { head, told: Told::Whole { bytes: bytes.into(), summary }, dropped: Vec::new() })
+}
+
+/// What the ids of an API's answers begin with.
+fn id_prefix(api: Api) -> &'static str {
+    match api {
+        Api::Chat => "chatcmpl-",
+        Api::Responses => "resp_",
+        Api::Messages => "msg_",
+        Api::Embeddings | Api::CountTokens => "",
+    }
+}
+
+/// Whether a tier's target needs no network.
+pub(crate) fn rules_of(tier: &Tier) -> Option<&Rules> {
+    match &tier.target.kind {
+        TargetKind::Rules(rules) => Some(rules),
+        TargetKind::OpenAi(_) | TargetKind::Anthropic(_) | TargetKind::Agent(_) => None,
+    }
 }

@@ -1,152 +1,102 @@
-//! One attempt at one HTTP target: sends a request, and returns as soon as it is known whether an answer comes.
+//! The connections to targets: sends a request, and gives the head of its answer.
 //!
-//! A plain answer is read to its end before it is passed on, up to the configured bound, so that a target which breaks off can
-//! still be replaced by the next tier. A stream is passed on from its first chunk. Nothing is retried here; dropping the future
-//! or the answer closes the connection, which is how a target learns that nobody waits any more.
+//! Where a call goes is fixed by the configuration: its base URL, one of its paths and its query; nothing that a caller sends has
+//! a say in it. The endpoint's own headers and its key are put in place of the caller's here, as the last step. Nothing is tried
+//! again; dropping the future or the answer ends the request, which is how a target learns that nobody waits any more.
+//!
+//! Connections are kept and shared by `lane`, made over proxies by `road`, and trusted by `trust`.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+mod lane;
+mod outgoing;
+mod road;
+#[cfg(test)]
+mod tests;
+mod trust;
+
+use std::future::pending;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::header::CONTENT_TYPE;
-use http::response::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt as _;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::client::legacy::connect::{CaptureConnection, Connected, capture_connection};
 use lockgate_config::live::Table;
-use lockgate_config::value::Endpoint;
+use lockgate_config::value::{Endpoint, KeyHeader};
 use lockgate_core::name::TargetName;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::tier::TierAnswer;
+use self::lane::Lane;
+use self::outgoing::Outgoing;
+use self::road::Proxies;
+use crate::trouble::TargetError;
 
-/// Idle connections kept per target: what a burst of calls leaves behind, at some 10 KiB each.
-const IDLE_CONNECTIONS_MAX: usize = 512;
-/// How long an idle connection is kept: most servers and load balancers in between hang up after 60 s, and the side that
-/// hangs up first must be ours, or a call is written into a connection that is being closed.
-const IDLE_CONNECTION_TIME: Duration = Duration::from_secs(45);
+/// Most sets of certificates with connections of their own. A file has a few at most; those of configurations that are gone
+/// make room for new ones.
+const OWN_LANES_MAX: usize = 32;
 
-/// Why a target gave no usable answer.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum TargetError {
-    #[error("target `{target}` could not be reached")]
-    Unreachable {
-        target: TargetName,
-        #[source]
-        source: hyper_util::client::legacy::Error,
-    },
-    #[error("target `{target}` closed the connection without an answer")]
-    NoAnswer {
-        target: TargetName,
-        #[source]
-        source: hyper_util::client::legacy::Error,
-    },
-    #[error("target `{target}` could not be connected to within {} ms", within.as_millis())]
-    ConnectTimeout { target: TargetName, within: Duration },
-    #[error("target `{target}` did not answer within {} ms", within.as_millis())]
-    Timeout { target: TargetName, within: Duration },
-    #[error("target `{target}` broke off after {received_bytes} bytes of its answer")]
-    CutOff {
-        target: TargetName,
-        received_bytes: usize,
-        #[source]
-        source: Option<hyper::Error>,
-    },
-    #[error("target `{target}` cannot be asked: its URL does not make a request")]
-    Unaskable {
-        target: TargetName,
-        #[source]
-        source: http::Error,
-    },
-    #[error("target `{target}` answered with status {status}")]
-    Status { target: TargetName, status: StatusCode, answer: Box<TierAnswer> },
-    #[error("target `{target}` answered with what is no answer")]
-    Unusable { target: TargetName },
-    #[error("target `{target}` sends callers on to another address; its `base_url` must be where it answers")]
-    Redirect { target: TargetName },
-}
-
-impl TargetError {
-    /// Whether the target was too slow, rather than wrong.
-    pub(crate) fn is_timeout(&self) -> bool {
-        matches!(self, Self::ConnectTimeout { .. } | Self::Timeout { .. })
-    }
-}
-
-/// What is asked of a target.
+/// What is sent to a target.
 #[derive(Debug)]
-pub(crate) struct Asking<'a> {
+pub(crate) struct Sending<'a> {
     pub(crate) target: &'a TargetName,
     pub(crate) endpoint: &'a Endpoint,
-    /// What is added to the endpoint's URL.
-    pub(crate) path: &'static str,
+    /// Put behind the endpoint's base URL: one of its `paths`, or nothing for an agent.
+    pub(crate) path: &'a str,
+    /// Already only what may be passed on; the endpoint's own headers and key are added here.
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     /// Dropped when the request has been sent.
     pub(crate) table: Arc<Table>,
-    /// The call's own, whatever the endpoint allows.
-    pub(crate) deadline: Instant,
-    /// Up to here a plain answer is read before it is passed on.
-    pub(crate) kept_bytes_max: usize,
-    /// Whether events were asked for. Then what looks like events is taken for them, whatever the target calls it.
-    pub(crate) wants_events: bool,
-}
-
-/// A target's answer, of any status.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) head: Parts,
-    pub(crate) content: Content,
-}
-
-/// How an answer comes.
-#[derive(Debug)]
-pub(crate) enum Content {
-    /// All of it.
-    Whole(Bytes),
-    /// Too long to be kept: what was read so far, and the rest.
-    Long { start: VecDeque<Bytes>, rest: Incoming },
-    /// Events: the first chunk, and the rest.
-    Stream { first: Bytes, rest: Incoming },
+    /// How long a connection may take.
+    pub(crate) connect: Duration,
+    /// Until when the head of an answer must be there.
+    pub(crate) answer_by: Instant,
 }
 
 /// The connections to all targets.
 #[derive(Debug, Clone)]
-pub(crate) struct Upstream(Client<HttpsConnector<HttpConnector>, Outgoing>);
+pub(crate) struct Upstream {
+    proxies: Arc<Proxies>,
+    /// To the targets that are trusted as the platform says: nearly all.
+    usual: Arc<Lane>,
+    /// To those with certificates of their own, the newest last.
+    own: Arc<Mutex<Vec<OwnLane>>>,
+}
+
+#[derive(Debug)]
+struct OwnLane {
+    ca: Arc<[u8]>,
+    lane: Arc<Lane>,
+}
 
 impl Upstream {
+    /// With the proxies of this process's environment.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "proxies are told to a process in its environment and nowhere else"
+    )]
     pub(crate) fn new() -> Self {
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        let https = HttpsConnectorBuilder::new()
-            .with_webpki_roots()
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(http);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_CONNECTION_TIME)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .build(https);
-        Self(client)
+        Self::with_environment(&|name| std::env::var(name).ok())
     }
 
-    /// Asks once.
-    pub(crate) async fn ask(&self, asking: Asking<'_>) -> Result<Reply, TargetError> {
-        let Asking { target, endpoint, deadline, kept_bytes_max, wants_events, .. } = asking;
-        let (request, mut sent) = request(asking)?;
-        let mut responding = std::pin::pin!(self.0.request(request));
+    /// With the proxies that an environment tells.
+    pub(crate) fn with_environment(env: &dyn Fn(&str) -> Option<String>) -> Self {
+        let proxies = Arc::new(Proxies::of_environment(env));
+        let usual = Lane::new(&proxies, None);
+        Self { proxies, usual, own: Arc::default() }
+    }
+
+    /// Sends once, and gives the head of the answer, its body still to come. The call counts as under way for as long as the
+    /// head's extensions are kept, which should be as long as its body is read.
+    pub(crate) async fn send(&self, sending: Sending<'_>) -> Result<Response<Incoming>, TargetError> {
+        let Sending { target, connect, answer_by, .. } = sending;
+        let lane = self.lane(sending.endpoint.ca.as_ref());
+        let (mut request, mut sent) = self.request(sending)?;
+        let connection = capture_connection(&mut request);
+        let (client, under_way) = lane.client(request.uri());
+        let mut responding = std::pin::pin!(client.request(request));
         let broken = |source: hyper_util::client::legacy::Error| {
             let target = target.clone();
             if source.is_connect() {
@@ -156,55 +106,83 @@ impl Upstream {
             }
         };
 
-        // A request that has begun to be sent is one that has a connection; how it got it, name lookup and TLS included, is
-        // what the time to connect bounds.
+        // A request that has begun to be sent is one that has a connection; how it got it, name lookup, proxy and TLS included,
+        // is what the time to connect bounds.
         let asked = Instant::now();
-        let connect_by = deadline.min(asked + endpoint.connect_timeout);
+        let connect_by = answer_by.min(asked + connect);
         let early = tokio::select! {
             biased;
             response = responding.as_mut() => Some(response.map_err(broken)?),
             _ = &mut sent => None,
+            () = is_shared(connection) => None,
             () = sleep_until(connect_by) => {
                 return Err(TargetError::ConnectTimeout { target: target.clone(), within: asked.elapsed() });
             }
         };
-        let answer_by = deadline.min(Instant::now() + endpoint.timeout);
-        let answering = async {
-            let response = match early {
-                Some(response) => response,
-                None => responding.await.map_err(broken)?,
-            };
-            read(response, target, kept_bytes_max, wants_events).await
+        let mut response = match early {
+            Some(response) => response,
+            None => timeout_at(answer_by, responding)
+                .await
+                .map_err(|_| TargetError::Timeout { target: target.clone(), within: asked.elapsed() })?
+                .map_err(broken)?,
         };
-        timeout_at(answer_by, answering)
-            .await
-            .map_err(|_| TargetError::Timeout { target: target.clone(), within: asked.elapsed() })?
+        if let Some(under_way) = under_way {
+            response.extensions_mut().insert(under_way);
+        }
+        Ok(response)
+    }
+
+    fn request(
+        &self,
+        sending: Sending<'_>,
+    ) -> Result<(Request<Outgoing>, oneshot::Receiver<()>), TargetError> {
+        let Sending { target, endpoint, path, mut headers, body, table, .. } = sending;
+        let unaskable = |source| TargetError::Unaskable { target: target.clone(), source };
+        let uri = uri(&endpoint.base_url, path, &endpoint.query).map_err(unaskable)?;
+        add_own(&mut headers, endpoint).map_err(unaskable)?;
+        if let Some(credentials) = self.proxies.credentials_beside(&uri) {
+            headers.insert(PROXY_AUTHORIZATION, credentials);
+        }
+        let (body, sent) = Outgoing::new(body, table);
+        let mut request = Request::builder().method(Method::POST).uri(uri).body(body).map_err(unaskable)?;
+        *request.headers_mut() = headers;
+        Ok((request, sent))
+    }
+
+    /// The connections of those who trust the same certificates.
+    fn lane(&self, ca: Option<&Arc<[u8]>>) -> Arc<Lane> {
+        let Some(ca) = ca else { return self.usual.clone() };
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        // A configuration that is read again holds the same certificates at another place.
+        let known = own.iter().position(|known| Arc::ptr_eq(&known.ca, ca));
+        let known = known.or_else(|| own.iter().position(|known| known.ca == *ca));
+        if let Some(known) = known.and_then(|at| own.get_mut(at)) {
+            known.ca = ca.clone();
+            return known.lane.clone();
+        }
+        if own.len() >= OWN_LANES_MAX {
+            own.remove(0);
+        }
+        let lane = Lane::new(&self.proxies, Some(ca));
+        own.push(OwnLane { ca: ca.clone(), lane: lane.clone() });
+        lane
     }
 }
 
-fn request(asking: Asking<'_>) -> Result<(Request<Outgoing>, oneshot::Receiver<()>), TargetError> {
-    let unaskable = |source| TargetError::Unaskable { target: asking.target.clone(), source };
-    let uri = uri(&asking.endpoint.base_url, asking.path).map_err(unaskable)?;
-    let (tell_sent, sent) = oneshot::channel();
-    let body = Outgoing {
-        bytes: Some(asking.body),
-        on_its_way: Some(OnItsWay { _table: asking.table, tell_sent: Some(tell_sent) }),
-    };
-    let mut request = Request::builder().method(Method::POST).uri(uri).body(body).map_err(unaskable)?;
-    *request.headers_mut() = asking.headers;
-    Ok((request, sent))
+/// Waits until a request has a connection on which others are under way, too. There a request may wait for its turn, and that is
+/// the target's time, not the connection's.
+async fn is_shared(mut connection: CaptureConnection) {
+    let is_shared =
+        connection.wait_for_connection_metadata().await.as_ref().is_some_and(Connected::is_negotiated_h2);
+    if !is_shared {
+        pending::<()>().await;
+    }
 }
 
-fn uri(base: &Uri, path: &str) -> Result<Uri, http::Error> {
-    if path.is_empty() {
-        return Ok(base.clone());
-    }
-    let (before, query) = match base.query() {
-        Some(query) => (base.path(), format!("?{query}")),
-        None => (base.path(), String::new()),
-    };
-    let path_and_query = format!("{}{path}{query}", before.trim_end_matches('/'));
-    let mut builder = Uri::builder().path_and_query(path_and_query);
+fn uri(base: &Uri, path: &str, query: &str) -> Result<Uri, http::Error> {
+    let before = if path.is_empty() { base.path() } else { base.path().trim_end_matches('/') };
+    let mark = if query.is_empty() { "" } else { "?" };
+    let mut builder = Uri::builder().path_and_query(format!("{before}{path}{mark}{query}"));
     if let Some(scheme) = base.scheme() {
         builder = builder.scheme(scheme.clone());
     }
@@ -214,129 +192,20 @@ fn uri(base: &Uri, path: &str) -> Result<Uri, http::Error> {
     builder.build()
 }
 
-async fn read(
-    response: Response<Incoming>,
-    target: &TargetName,
-    kept_bytes_max: usize,
-    wants_events: bool,
-) -> Result<Reply, TargetError> {
-    let (head, mut body) = response.into_parts();
-    let is_success = head.status.is_success();
-    let mut is_stream = is_success && is_stream(&head.headers);
-    let mut chunks = VecDeque::new();
-    let mut received_bytes = 0;
-    loop {
-        let cut_off = |source| TargetError::CutOff { target: target.clone(), received_bytes, source };
-        let frame = match body.frame().await {
-            Some(Ok(frame)) => frame,
-            Some(Err(source)) => return Err(cut_off(Some(source))),
-            None if is_stream => return Err(cut_off(None)),
-            None => return Ok(Reply { head, content: Content::Whole(join(chunks, received_bytes)) }),
+/// The endpoint's own headers, in place of what a client sent by the same names, and its key.
+fn add_own(headers: &mut HeaderMap, endpoint: &Endpoint) -> Result<(), http::Error> {
+    for name in endpoint.headers.keys() {
+        headers.remove(name);
+    }
+    headers.extend(endpoint.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+    if let Some(key) = &endpoint.api_key {
+        let (name, text) = match &endpoint.key_header {
+            KeyHeader::Bearer => (AUTHORIZATION, format!("Bearer {}", key.expose())),
+            KeyHeader::Plain(name) => (name.clone(), key.expose().to_owned()),
         };
-        let Some(chunk) = frame.into_data().ok().filter(|chunk| !chunk.is_empty()) else { continue };
-        let is_first = chunks.is_empty();
-        is_stream |= is_first && is_success && wants_events && looks_like_events(&chunk);
-        if is_stream {
-            return Ok(Reply { head, content: Content::Stream { first: chunk, rest: body } });
-        }
-        received_bytes += chunk.len();
-        chunks.push_back(chunk);
-        if received_bytes > kept_bytes_max {
-            return Ok(Reply { head, content: Content::Long { start: chunks, rest: body } });
-        }
+        let mut value = HeaderValue::try_from(text)?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
     }
-}
-
-/// Whether an answer comes in events of which each is worth passing on at once.
-fn is_stream(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    ["text/event-stream", "application/x-ndjson"]
-        .iter()
-        .any(|stream| kind.get(..stream.len()).is_some_and(|start| start.eq_ignore_ascii_case(stream)))
-}
-
-/// Whether a body begins as a stream of events does. Some servers forget to say that it is one.
-fn looks_like_events(start: &[u8]) -> bool {
-    let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start();
-    [&b"data:"[..], b"event:", b"id:", b"retry:", b":"].iter().any(|field| start.starts_with(field))
-}
-
-fn join(mut chunks: VecDeque<Bytes>, bytes: usize) -> Bytes {
-    if chunks.len() == 1 {
-        return chunks.pop_front().unwrap_or_default();
-    }
-    let mut whole = BytesMut::with_capacity(bytes);
-    chunks.iter().for_each(|chunk| whole.extend_from_slice(chunk));
-    whole.freeze()
-}
-
-/// A request body that knows when it leaves: hyper asks for it when the head has been written, and drops it when all of it
-/// has been handed to the connection, or when there will be none.
-#[derive(Debug)]
-pub(crate) struct Outgoing {
-    bytes: Option<Bytes>,
-    on_its_way: Option<OnItsWay>,
-}
-
-#[derive(Debug)]
-struct OnItsWay {
-    _table: Arc<Table>,
-    tell_sent: Option<oneshot::Sender<()>>,
-}
-
-impl Body for Outgoing {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if let Some(tell_sent) = self.on_its_way.as_mut().and_then(|on_its_way| on_its_way.tell_sent.take()) {
-            // Nobody listens any more when the call was given up in this moment.
-            let _ = tell_sent.send(());
-        }
-        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.bytes.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.bytes.as_ref().map_or(0, Bytes::len) as u64)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_put_between_an_endpoints_own_path_and_its_query() {
-        let check = |base: &'static str, path, expected| {
-            assert_eq!(uri(&Uri::from_static(base), path).unwrap().to_string(), expected);
-        };
-        check("https://api.test/v1", "/chat/completions", "https://api.test/v1/chat/completions");
-        check("http://127.0.0.1:8000", "/chat/completions", "http://127.0.0.1:8000/chat/completions");
-        check(
-            "https://a.test/d?api-version=1",
-            "/chat/completions",
-            "https://a.test/d/chat/completions?api-version=1",
-        );
-        check("https://agent.test/run?x=1", "", "https://agent.test/run?x=1");
-    }
-
-    #[test]
-    fn streams_are_known_by_their_content_type() {
-        let check = |kind: &'static str, expected| {
-            let headers = [(CONTENT_TYPE, http::HeaderValue::from_static(kind))].into_iter().collect();
-            assert_eq!(is_stream(&headers), expected, "{kind}");
-        };
-        check("text/event-stream", true);
-        check("Text/Event-Stream; charset=utf-8", true);
-        check("application/x-ndjson", true);
-        check("application/json", false);
-        check("text", false);
-    }
+    Ok(())
 }

@@ -167,6 +167,10 @@ pub enum Observed {
     Was(bool),
     /// Of a score: its step in hundredths.
     Step(u16),
+    /// Of a time or a size: its level on the ladder of that signal's measure.
+    Level(u16),
+    /// Of an amount: the number itself.
+    Amount(u64),
 }
 
 /// A piece of feedback, attributed and ready to count.

@@ -5,7 +5,7 @@
 //! read as servers read it: the last one counts.
 //!
 //! Nesting needs no bound here because skipping a value does not recurse. What a dialect makes of the members stands in its own
-//! module ([`crate::chat_call`]).
+//! module ([`crate::call`]).
 
 use std::borrow::Cow;
 use std::fmt;

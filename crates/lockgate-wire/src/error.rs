@@ -1,10 +1,13 @@
-//! The failures that Lockgate itself tells its clients, in OpenAI's shape.
+//! The failures that Lockgate itself tells its clients, in the shape of the API that they called.
 //!
 //! A target's own error passes through as it came and is not written here. Each failure says whose fault it is by its status
-//! and class, and what to do about it by its sentence. Official SDKs turn the status into their exception and retry by it.
+//! and class, and what to do about it by its sentence. Official SDKs turn the status into their exception and retry by it. The
+//! statuses are the same in every dialect: where Anthropic has 529 of its own for a server that is too busy, its SDKs retry 503
+//! just as well, and proxies on the way know 503 only.
 
 use serde_json::{Value, json};
 
+use crate::api::{Api, Family};
 use crate::body::BodyError;
 
 /// Why a call was not answered by a target.
@@ -124,6 +127,33 @@ pub enum Failure {
         /// What happened the last time.
         last: String,
     },
+    /// No tier's target speaks the API that was asked, nor one that it can be translated to.
+    #[error("`{feature}` cannot be called by {api}: none of its targets speaks it. {speaks}")]
+    NotSpoken {
+        /// As asked.
+        feature: String,
+        /// As asked.
+        api: &'static str,
+        /// What it can be called by.
+        speaks: String,
+    },
+    /// The caller wants all or nothing, and a part of the call cannot be said to the target.
+    #[error(
+        "This cannot be said to the target that would answer: {}. Leave it out, or allow it to be left out with \
+         `x-lockgate-translation: drop`.", dropped.join(", ")
+    )]
+    NotTranslatable {
+        /// What would be left out, as paths.
+        dropped: Vec<String>,
+    },
+    /// A target refused the call as the caller's own doing, where its words cannot be passed on as they are.
+    #[error("{message}")]
+    Rejected {
+        /// A word for programs.
+        code: &'static str,
+        /// What the target said.
+        message: String,
+    },
     /// A stream ended before its terminal event.
     #[error("The answer is not complete: {problem}.")]
     CutOff {
@@ -153,7 +183,12 @@ impl Failure {
     /// The status that goes with it.
     pub fn status(&self) -> u16 {
         match self {
-            Self::Body(_) | Self::InvalidValue { .. } | Self::WrongSurface { .. } => 400,
+            Self::Body(_)
+            | Self::InvalidValue { .. }
+            | Self::WrongSurface { .. }
+            | Self::NotSpoken { .. }
+            | Self::NotTranslatable { .. }
+            | Self::Rejected { .. } => 400,
             Self::MissingKey | Self::WrongKey => 401,
             Self::NotAllowed { .. } => 403,
             Self::UnknownPath { .. } | Self::UnknownFeature { .. } | Self::UnknownAnswer { .. } => 404,
@@ -169,14 +204,11 @@ impl Failure {
         }
     }
 
-    /// The class of error, as OpenAI names them.
-    pub fn kind(&self) -> &'static str {
-        match self.status() {
-            401 => "authentication_error",
-            403 => "permission_error",
-            503 => "overloaded_error",
-            status if status >= 500 => "server_error",
-            _ => "invalid_request_error",
+    /// The class of error, as a family names them.
+    pub fn kind(&self, family: Family) -> &'static str {
+        match family {
+            Family::OpenAi => openai_kind(self.status()),
+            Family::Anthropic => anthropic_kind(self.status()),
         }
     }
 
@@ -204,6 +236,9 @@ impl Failure {
             Self::Stopping => "shutting_down",
             Self::DeadlinePassed { .. } => "deadline_exceeded",
             Self::ChainExhausted { .. } => "chain_exhausted",
+            Self::NotSpoken { .. } => "unsupported_api",
+            Self::NotTranslatable { .. } => "unsupported_parameter",
+            Self::Rejected { code, .. } => code,
             Self::CutOff { .. } => "answer_cut_off",
             Self::StoreAway => "store_away",
             Self::Internal => "internal_error",
@@ -215,6 +250,7 @@ impl Failure {
         match self {
             Self::Body(error) => error.param(),
             Self::InvalidValue { name, .. } => Some(name),
+            Self::NotTranslatable { dropped } => dropped.first().map(String::as_str),
             Self::UnknownFeature { .. } | Self::NotAllowed { .. } | Self::WrongSurface { .. } => {
                 Some("model")
             }
@@ -222,104 +258,73 @@ impl Failure {
         }
     }
 
-    /// The body of the answer.
-    pub fn body(&self) -> Vec<u8> {
-        self.json().to_string().into_bytes()
+    /// The body of the answer, in the shape of a family. `request_id` is ours.
+    pub fn body(&self, family: Family, request_id: &str) -> Vec<u8> {
+        self.json(family, request_id).to_string().into_bytes()
     }
 
-    /// The last event of a stream that failed after it began. No `[DONE]` follows it, so that no client takes the answer for
-    /// a finished one.
-    pub fn event(&self) -> Vec<u8> {
-        format!("data: {}\n\n", self.json()).into_bytes()
-    }
-
-    fn json(&self) -> Value {
-        json!({
-            "error": {
-                "message": self.to_string(),
-                "type": self.kind(),
-                "param": self.param(),
-                "code": self.code(),
+    /// The last event of a stream that failed after it began, in an API's own way. No terminal event follows it, so that no
+    /// client takes the answer for a finished one.
+    pub fn event(&self, api: Api, request_id: &str) -> Vec<u8> {
+        let event = match api {
+            Api::Chat | Api::Embeddings => format!("data: {}\n\n", self.json(Family::OpenAi, request_id)),
+            Api::Messages | Api::CountTokens => {
+                format!("event: error\ndata: {}\n\n", self.json(Family::Anthropic, request_id))
             }
+            Api::Responses => format!("event: error\ndata: {}\n\n", self.responses_event()),
+        };
+        event.into_bytes()
+    }
+
+    fn json(&self, family: Family, request_id: &str) -> Value {
+        let (message, kind) = (self.to_string(), self.kind(family));
+        match family {
+            Family::OpenAi => json!({
+                "error": { "message": message, "type": kind, "param": self.param(), "code": self.code() }
+            }),
+            Family::Anthropic => json!({
+                "type": "error",
+                "error": { "type": kind, "message": message },
+                "request_id": request_id,
+            }),
+        }
+    }
+
+    /// How many events went before is not known here; the member has to be there, and nobody orders events by it.
+    fn responses_event(&self) -> Value {
+        json!({
+            "type": "error",
+            "code": self.code(),
+            "message": self.to_string(),
+            "param": self.param(),
+            "sequence_number": 0,
         })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_failure_has_all_four_members_and_a_sentence() {
-        let text = || "x".to_owned();
-        let missing = BodyError::Missing { param: "model", expected: "a string" };
-        for (failure, status, kind, param, code) in [
-            (Failure::Body(BodyError::Empty), 400, "invalid_request_error", None, "invalid_json"),
-            (
-                Failure::Body(missing),
-                400,
-                "invalid_request_error",
-                Some("model"),
-                "missing_required_parameter",
-            ),
-            (
-                Failure::InvalidValue { name: text(), problem: text() },
-                400,
-                "invalid_request_error",
-                Some("x"),
-                "invalid_value",
-            ),
-            (Failure::BodyTooLarge { bytes_max: 1 }, 413, "invalid_request_error", None, "request_too_large"),
-            (
-                Failure::HeadersTooLarge { bytes_max: 1 },
-                431,
-                "invalid_request_error",
-                None,
-                "headers_too_large",
-            ),
-            (Failure::WrongKey, 401, "authentication_error", None, "invalid_api_key"),
-            (
-                Failure::NotAllowed { feature: text() },
-                403,
-                "permission_error",
-                Some("model"),
-                "model_not_allowed",
-            ),
-            (
-                Failure::UnknownFeature { feature: text(), known: vec![text()] },
-                404,
-                "invalid_request_error",
-                Some("model"),
-                "model_not_found",
-            ),
-            (Failure::TooManyCalls { calls_max: 1 }, 503, "overloaded_error", None, "too_many_calls"),
-            (Failure::DeadlinePassed { deadline_ms: 1 }, 504, "server_error", None, "deadline_exceeded"),
-            (
-                Failure::ChainExhausted { feature: text(), attempts: 2, last: text() },
-                502,
-                "server_error",
-                None,
-                "chain_exhausted",
-            ),
-            (Failure::Internal, 500, "server_error", None, "internal_error"),
-        ] {
-            let error = json!({ "message": failure.to_string(), "type": kind, "param": param, "code": code });
-            assert_eq!(failure.status(), status);
-            assert_eq!(String::from_utf8_lossy(&failure.body()), json!({ "error": error }).to_string());
-        }
-    }
-
-    #[test]
-    fn a_failure_inside_a_stream_is_read_as_an_error_and_not_as_an_end() {
-        let mut reader = crate::chat_stream::StreamReader::new(1_000);
-        reader.push(&Failure::CutOff { problem: "the target broke off".to_owned() }.event());
-        let summary = reader.finish();
-        assert!(!summary.is_done);
-        let error = summary.answer.error.unwrap();
-        assert_eq!(error.message, "The answer is not complete: the target broke off.");
-        assert_eq!(
-            (error.kind.as_deref(), error.code.as_deref()),
-            (Some("server_error"), Some("answer_cut_off"))
-        );
+fn openai_kind(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        503 => "overloaded_error",
+        status if status >= 500 => "server_error",
+        _ => "invalid_request_error",
     }
 }
+
+fn anthropic_kind(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        503 => "overloaded_error",
+        504 => "timeout_error",
+        status if status >= 500 => "api_error",
+        _ => "invalid_request_error",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ pub(crate) struct Text<'a>(pub(crate) Option<Cow<'a, str>>);
 pub(crate) struct Number(pub(crate) Option<u64>);
 
 /// An object.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Object<T>(pub(crate) Option<T>);
 
 /// Most items that are read of an array; more are skipped, so that a text of tiny items does not cost many times its size.
@@ -30,7 +30,17 @@ pub(crate) struct List<T>(pub(crate) Option<Vec<T>>);
 
 /// What a message says: a string, or a list of parts of which some have text.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Content<'a>(Vec<Cow<'a, str>>);
+pub(crate) struct Content<'a> {
+    parts: Vec<Cow<'a, str>>,
+    /// Whether there are parts that tell what the model thinks.
+    has_thoughts: bool,
+}
+
+/// Reads an object; anything else is an error. A derived reader alone would take an array for one.
+pub(crate) fn read_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {
+    let Object(object) = serde_json::from_slice::<Object<T>>(json)?;
+    object.ok_or_else(|| serde::de::Error::custom("this is not an object"))
+}
 
 impl Text<'_> {
     /// The text, unless it is absent or empty.
@@ -39,15 +49,24 @@ impl Text<'_> {
     }
 }
 
-impl Content<'_> {
+impl<'a> Content<'a> {
     /// All parts in one; `None` when there are none.
     pub(crate) fn into_text(self) -> Option<String> {
-        if self.0.is_empty() { None } else { Some(self.0.join("\n")) }
+        if self.parts.is_empty() { None } else { Some(self.parts.join("\n")) }
     }
 
     /// The parts, in order.
     pub(crate) fn parts(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(AsRef::as_ref)
+        self.parts.iter().map(AsRef::as_ref)
+    }
+
+    /// Whether it tells what the model thinks, as Mistral's parts do.
+    pub(crate) fn has_thoughts(&self) -> bool {
+        self.has_thoughts
+    }
+
+    fn of(text: Cow<'a, str>) -> Self {
+        Self { parts: vec![text], has_thoughts: false }
     }
 }
 
@@ -221,6 +240,9 @@ struct ContentVisitor<'a>(PhantomData<&'a ()>);
 struct Part<'a> {
     #[serde(borrow, default)]
     text: Text<'a>,
+    /// A text or a list of parts.
+    #[serde(borrow, default)]
+    thinking: Content<'a>,
 }
 
 impl<'de: 'a, 'a> Visitor<'de> for ContentVisitor<'a> {
@@ -229,21 +251,23 @@ impl<'de: 'a, 'a> Visitor<'de> for ContentVisitor<'a> {
     skip_the_rest!(@numbers);
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Content<'a>, E> {
-        Ok(Content(vec![Cow::Borrowed(text)]))
+        Ok(Content::of(Cow::Borrowed(text)))
     }
     fn visit_str<E>(self, text: &str) -> Result<Content<'a>, E> {
-        Ok(Content(vec![Cow::Owned(text.to_owned())]))
+        Ok(Content::of(Cow::Owned(text.to_owned())))
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Content<'a>, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Content::default())
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Content<'a>, A::Error> {
-        let mut parts = Vec::new();
+        let mut content = Content::default();
         while let Some(part) = seq.next_element::<Object<Part<'a>>>()? {
-            parts.extend(part.0.and_then(|part| part.text.0));
+            let Some(part) = part.0 else { continue };
+            content.has_thoughts |= part.thinking.parts().any(|text| !text.is_empty());
+            content.parts.extend(part.text.0);
         }
-        Ok(Content(parts))
+        Ok(content)
     }
 }
 

@@ -3,22 +3,28 @@
 //! What a client and a target say to each other is carried byte for byte; this crate reads beside the relay what routing and
 //! measuring need, and changes only what a version's configuration asks to change. Nothing here opens a socket or reads a clock.
 //!
-//! [`body`] and [`splice`] know any JSON object; the modules named `chat` know OpenAI's chat completions. Another dialect gets
-//! modules of its own name beside them.
+//! An [`api`] is one operation of a provider. [`body`] and [`splice`] know any JSON object, [`call`] what routing needs of a
+//! request, [`reader`] what measuring needs of an [`answer`]; the modules named after an API know its form. [`translate`] says in
+//! one form what was said in another, and [`blame`] tells whose fault an error is.
 
+pub mod answer;
+pub mod api;
+pub mod blame;
 pub mod body;
-pub mod chat_call;
-
+pub mod call;
+pub mod reader;
 pub mod splice;
-
 pub mod sse;
+pub mod translate;
 
 pub mod chat;
-pub mod chat_stream;
-pub mod chat_usage_strip;
+mod embeddings;
+mod messages;
+mod responses;
 
 pub mod error;
 pub mod models;
+pub mod ofrep;
 pub mod rules;
 
 mod lenient;

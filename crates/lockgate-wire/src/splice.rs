@@ -10,19 +10,23 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use crate::api::Api;
 use crate::body::{Body, Member, string_text};
-use crate::chat_call::TOOL_MEMBERS;
+use crate::call::tool_members;
 
 /// What is to be changed.
 #[derive(Debug, Clone, Copy)]
 pub struct Edits<'e> {
+    /// Which API's body it is.
+    pub api: Api,
     /// The model asked for.
     pub model: Option<&'e str>,
-    /// A system message put before all others. A body whose `messages` are no array has no place for it and is left alone.
+    /// What is to be said to the model before all that the caller says to it, in the place that the API has for it. A body
+    /// that has something of another type in that place is left alone: its target will say what is wrong with it.
     pub system: Option<&'e str>,
     /// Top-level members that are set. `model`, `system` and the two below come after them and win.
     pub parameters: &'e Map<String, Value>,
-    /// Asks for a stream's usage, keeping what else its `stream_options` say.
+    /// Asks for a stream's usage, keeping what else its `stream_options` say. The other APIs tell it unasked.
     pub ask_usage: bool,
     /// Takes away everything that would let the answer act.
     pub strip_tools: bool,
@@ -66,15 +70,25 @@ fn changes_of<'e>(body: &Body<'_>, edits: &Edits<'e>) -> Vec<Change<'e>> {
             changes.push(Change { name: "model", to: To::Value(json_string(model)) });
         }
     }
-    if let Some(system) = edits.system {
-        edit(&mut changes, body, "messages", |messages| with_system_first(messages, system));
+    if let Some(system) = edits.system.filter(|system| !system.is_empty()) {
+        match edits.api {
+            Api::Chat => edit(&mut changes, body, "messages", |messages| before_messages(messages, system)),
+            Api::Messages | Api::CountTokens => {
+                edit(&mut changes, body, "system", |before| before_system(before, system));
+            }
+            Api::Responses => {
+                edit(&mut changes, body, "instructions", |before| before_text(before, system));
+            }
+            Api::Embeddings => {}
+        }
     }
-    if edits.ask_usage {
+    if edits.ask_usage && edits.api == Api::Chat {
         edit(&mut changes, body, "stream_options", asking_usage);
     }
     if edits.strip_tools {
-        changes.retain(|change| !TOOL_MEMBERS.contains(&change.name));
-        changes.extend(TOOL_MEMBERS.map(|name| Change { name, to: To::Nothing }));
+        let names = tool_members(edits.api);
+        changes.retain(|change| !names.contains(&change.name));
+        changes.extend(names.iter().map(|name| Change { name, to: To::Nothing }));
     }
     changes
 }
@@ -100,11 +114,39 @@ fn edit<'e>(
     }
 }
 
-fn with_system_first(messages: Option<&str>, system: &str) -> Option<To> {
-    let rest = messages?.strip_prefix('[')?;
+/// As the first message of a list.
+fn before_messages(messages: Option<&str>, system: &str) -> Option<To> {
+    before_items(messages?, &format!(r#"{{"role":"system","content":{}}}"#, json_string(system)))
+}
+
+/// As the first block of a list of them, which may be marked to be cached and keep their marks, or before a text.
+fn before_system(told: Option<&str>, system: &str) -> Option<To> {
+    match told {
+        Some(blocks) if blocks.starts_with('[') => {
+            before_items(blocks, &format!(r#"{{"type":"text","text":{}}}"#, json_string(system)))
+        }
+        told => before_text(told, system),
+    }
+}
+
+/// Before a text, with a blank line between.
+fn before_text(told: Option<&str>, system: &str) -> Option<To> {
+    match told {
+        None | Some("null" | "\"\"") => Some(To::Value(json_string(system))),
+        Some(text) if text.starts_with('"') => {
+            let quoted = json_string(system);
+            let opened = quoted.strip_suffix('"')?.strip_prefix('"')?;
+            Some(To::Inserted { at: 1, text: format!(r"{opened}\n\n") })
+        }
+        Some(_) => None,
+    }
+}
+
+/// As the first item of a list; `None` where there is no list.
+fn before_items(list: &str, item: &str) -> Option<To> {
+    let rest = list.strip_prefix('[')?;
     let comma = if rest.trim_ascii_start().starts_with(']') { "" } else { "," };
-    let text = format!(r#"{{"role":"system","content":{}}}{comma}"#, json_string(system));
-    Some(To::Inserted { at: 1, text })
+    Some(To::Inserted { at: 1, text: format!("{item}{comma}") })
 }
 
 fn asking_usage(options: Option<&str>) -> Option<To> {

@@ -13,6 +13,9 @@ use std::borrow::Cow;
 /// image or a tool's whole arguments.
 pub const EVENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// How much is kept of an event that is too long. Servers that name their events do so in the first line.
+const START_BYTES_MAX: usize = 256;
+
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Finds where events end.
@@ -85,6 +88,8 @@ pub enum Seen<'e> {
     Event(Event<'e>),
     /// An event longer than [`EVENT_BYTES_MAX`]; it is not read. Told once, when the bound is passed.
     TooLong,
+    /// The end of that event. Its name is told, because that an event came can matter more than what it says.
+    Skipped(&'e [u8]),
 }
 
 /// Reads events from pieces.
@@ -100,8 +105,8 @@ pub struct Events {
 enum Held {
     /// What came of it so far.
     Bytes(Vec<u8>),
-    /// It was too long and its end is awaited.
-    GivenUp,
+    /// It was too long and its end is awaited. What is kept is the beginning of it.
+    GivenUp(Vec<u8>),
 }
 
 impl Default for Held {
@@ -117,8 +122,11 @@ impl Events {
             let (last, rest) = piece.split_at(end);
             piece = rest;
             match std::mem::take(&mut self.held) {
-                Held::GivenUp => {}
-                Held::Bytes(held) if held.len() + last.len() > EVENT_BYTES_MAX => on_seen(Seen::TooLong),
+                Held::GivenUp(start) => on_seen(Seen::Skipped(name_in(&start))),
+                Held::Bytes(held) if held.len() + last.len() > EVENT_BYTES_MAX => {
+                    on_seen(Seen::TooLong);
+                    on_seen(Seen::Skipped(name_in(&start_of(&held, last))));
+                }
                 Held::Bytes(held) if held.is_empty() => self.finished(last, &mut on_seen),
                 Held::Bytes(mut held) => {
                     held.extend_from_slice(last);
@@ -130,7 +138,7 @@ impl Events {
         }
         if let Held::Bytes(held) = &mut self.held {
             if held.len() + piece.len() > EVENT_BYTES_MAX {
-                self.held = Held::GivenUp;
+                self.held = Held::GivenUp(start_of(held, piece));
                 on_seen(Seen::TooLong);
             } else {
                 held.extend_from_slice(piece);
@@ -153,6 +161,19 @@ impl Events {
         };
         on_event(raw, |event| on_seen(Seen::Event(event)));
     }
+}
+
+/// The beginning of an event that came in two pieces.
+fn start_of(held: &[u8], piece: &[u8]) -> Vec<u8> {
+    held.iter().chain(piece).take(START_BYTES_MAX).copied().collect()
+}
+
+/// The name of an event of which only the beginning is known; empty when it is not told there.
+fn name_in(start: &[u8]) -> &[u8] {
+    let whole_lines = start.iter().rposition(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(0);
+    let mut lines = start[..whole_lines].split(|byte| matches!(byte, b'\r' | b'\n'));
+    let name = lines.find_map(|line| line.strip_prefix(b"event:")).unwrap_or_default();
+    name.strip_prefix(b" ").unwrap_or(name)
 }
 
 /// Reads the lines of one raw event; calls back if it has data.

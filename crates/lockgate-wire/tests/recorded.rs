@@ -1,16 +1,21 @@
 //! Reads exchanges that were recorded from real providers.
 //!
 //! A few rows stand beside this file with what was found in them by another program. Set `LOCKGATE_EVAL_DATA` to a directory
-//! that holds `api_transcripts.jsonl` and every chat row of it is read too.
+//! that holds `api_transcripts.jsonl` and every row of an API that is spoken here is read too. Either way what is read is held
+//! against a reading of the same JSON that knows nothing of this crate.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+use lockgate_wire::answer::{AnswerSummary, ToolCall};
+use lockgate_wire::api::Api;
 use lockgate_wire::body::Body;
-use lockgate_wire::chat::{AnswerSummary, read_plain};
-use lockgate_wire::chat_stream::{StreamReader, StreamSummary};
-use lockgate_wire::chat_usage_strip::UsageStrip;
+use lockgate_wire::chat::is_usage_chunk;
+use lockgate_wire::reader::{StreamReader, StreamSummary, read_plain};
 use lockgate_wire::splice::{Edits, rewrite};
 use serde_json::{Map, Value, json};
+
+#[path = "recorded/facts.rs"]
+mod facts;
 
 const KEPT: usize = 1 << 20;
 
@@ -20,65 +25,96 @@ fn the_rows_beside_this_file_read_as_another_program_read_them() {
     let mut rows = 0;
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
         let row: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        let found = check(&row);
-        let answer = &found.answer;
-        let mut facts = json!({
-            "text": answer.text,
-            "refusal": answer.refusal,
-            "tool_calls": answer.tool_calls.iter().map(|call| json!([call.name, call.arguments])).collect::<Vec<_>>(),
-            "finish_reason": answer.finish_reason,
-            "usage": answer.usage.map(|usage| [usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens]),
-            "error": answer.error.as_ref().map(|error| &error.message),
-        });
+        let found = check(api_of(&row).unwrap(), &row);
+        let mut facts = facts_of(&found.answer);
         if let Some(is_done) = found.is_done {
             facts["done"] = json!(is_done);
         }
-        assert_eq!(facts, row["expected"], "{}", path.display());
+        let mut expected = row["expected"].clone();
+        for call in expected["tool_calls"].as_array_mut().unwrap() {
+            call[2] = facts::parsed(call[2].as_str().unwrap());
+        }
+        for (name, expected) in expected.as_object().unwrap() {
+            assert_eq!(&facts[name], expected, "{name} of {}", path.display());
+        }
         rows += 1;
     }
-    assert_eq!(rows, 10);
+    assert_eq!(rows, ROWS);
 }
 
 #[test]
-fn every_recorded_chat_row_is_read_and_relayed() {
+fn every_recorded_row_is_read_and_relayed() {
     let Some(directory) = std::env::var_os("LOCKGATE_EVAL_DATA") else {
         println!("skipped: LOCKGATE_EVAL_DATA does not name a directory with api_transcripts.jsonl");
         return;
     };
     let path = std::path::Path::new(&directory).join("api_transcripts.jsonl");
-    let (mut streams, mut plain, mut errors, mut events, mut usages, mut withheld) = (0, 0, 0, 0, 0, 0);
+    let mut counts = std::collections::BTreeMap::<String, Counts>::new();
     for line in std::fs::read_to_string(path).unwrap().lines() {
         let row: Value = serde_json::from_str(line).unwrap();
-        let api = row["api"].as_str().unwrap();
-        if !api.ends_with(".chat") && api != "gemini.openai_compat" {
-            continue;
-        }
-        let found = check(&row);
+        let Some(api) = api_of(&row) else { continue };
+        let found = check(api, &row);
+        counts.entry(row["api"].as_str().unwrap().to_owned()).or_default().add(&row, &found);
+    }
+    for (api, counts) in &counts {
+        println!("{api}: {counts:?}");
+    }
+    for api in ["openai.chat", "openai.responses", "anthropic.messages"] {
+        assert!(counts.get(api).is_some_and(|counts| counts.streams > 0 && counts.plain > 0), "{api}");
+    }
+}
+
+/// Rows beside this file.
+const ROWS: usize = 25;
+
+/// Which of the APIs that are spoken here a row is of.
+fn api_of(row: &Value) -> Option<Api> {
+    match row["api"].as_str().unwrap() {
+        "openai.responses" => Some(Api::Responses),
+        "anthropic.messages" => Some(Api::Messages),
+        "gemini.openai_compat" => Some(Api::Chat),
+        api => api.ends_with(".chat").then_some(Api::Chat),
+    }
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    streams: usize,
+    events: u64,
+    plain: usize,
+    errors: usize,
+    contents: usize,
+    usages: usize,
+    usage_chunks: usize,
+}
+
+impl Counts {
+    /// Counts what was found in a row, which has to be a good answer or an error.
+    fn add(&mut self, row: &Value, found: &Found) {
         let said = &found.answer;
         if row["status"] != 200 {
             assert!(said.error.is_some() && !said.has_content, "{row}");
-            errors += 1;
-            continue;
+            self.errors += 1;
+            return;
         }
         assert!(said.error.is_none() && !said.is_unreadable && !said.is_cut, "{said:?}");
-        assert!(said.has_content && said.finish_reason.is_some(), "{said:?}");
-        usages += usize::from(said.usage.is_some());
+        assert!(said.finish_reason.is_some(), "{said:?}");
+        self.contents += usize::from(said.has_content);
+        self.usages += usize::from(said.usage.is_some());
+        self.events += found.events;
+        self.usage_chunks += found.usage_chunks;
         match found.is_done {
             Some(is_done) => {
                 assert!(is_done, "{row}");
-                streams += 1;
-                events += found.events;
-                withheld += found.withheld;
+                self.streams += 1;
             }
-            None => plain += 1,
+            None => self.plain += 1,
         }
     }
-    println!(
-        "{streams} streams with {events} events, {plain} plain answers, {errors} errors; usage read from {usages}, {withheld} \
-         usage chunks withheld"
-    );
-    assert!(streams > 0 && plain > 0 && errors > 0);
 }
 
 /// What was found in a row.
@@ -87,39 +123,68 @@ struct Found {
     /// For a stream.
     is_done: Option<bool>,
     events: u64,
-    withheld: usize,
+    usage_chunks: usize,
 }
 
 /// Reads one row in every way that a gateway would, and holds the findings against a plain reading of the JSON.
-fn check(row: &Value) -> Found {
-    check_request(&row["request"]);
+fn check(api: Api, row: &Value) -> Found {
+    check_request(api, &row["request"]);
     let body = row["response_body"].as_str().unwrap();
     if row["stream"] != true || row["status"] != 200 {
-        let answer = read_plain(body.as_bytes());
-        let chunk: Value = serde_json::from_str(body).unwrap();
-        check_answer(&answer, &[chunk], "message");
-        return Found { answer, is_done: None, events: 0, withheld: 0 };
+        let answer = read_plain(api, body.as_bytes());
+        let whole: Value = serde_json::from_str(body).unwrap();
+        assert_eq!(facts_of(&answer), facts::of_plain(api, &whole), "{body}");
+        return Found { answer, is_done: None, events: 0, usage_chunks: 0 };
     }
-    let whole = read_stream(&[body.as_bytes()]);
-    for seed in 0..20 {
-        assert_eq!(read_stream(&cut(body.as_bytes(), seed)), whole);
+    let whole = read_stream(api, &[body.as_bytes()]);
+    let bytes: Vec<&[u8]> = body.as_bytes().chunks(1).collect();
+    assert_eq!(read_stream(api, &bytes), whole);
+    for seed in 1..20 {
+        assert_eq!(read_stream(api, &cut(body.as_bytes(), seed)), whole);
     }
-    let chunks: Vec<Value> = body.split("\n\n").filter_map(chunk).collect();
-    check_answer(&whole.answer, &chunks, "delta");
-    assert_eq!(whole.is_done, body.contains("data: [DONE]"));
-    let withheld = check_strip(body);
-    Found { answer: whole.answer, is_done: Some(whole.is_done), events: whole.events, withheld }
+    let lines = body.replace("\r\n", "\n");
+    let events: Vec<Value> = lines.split("\n\n").filter_map(data).collect();
+    assert_eq!(facts_of(&whole.answer), facts::of_stream(api, &events), "{body}");
+    assert_eq!(whole.is_done, facts::is_done(api, body));
+    let usage_chunks = if api == Api::Chat { check_usage_chunks(body) } else { 0 };
+    Found { answer: whole.answer, is_done: Some(whole.is_done), events: whole.events, usage_chunks }
 }
 
-fn check_request(request: &Value) {
+/// What was read, in the form that the rows and the other readings have.
+fn facts_of(answer: &AnswerSummary) -> Value {
+    let usage = answer.usage.map(|usage| {
+        json!({
+            "prompt": usage.prompt_tokens,
+            "completion": usage.completion_tokens,
+            "cached": usage.cached_tokens,
+            "cache_written": usage.cache_written_tokens,
+            "reasoning": usage.reasoning_tokens,
+        })
+    });
+    let call = |call: &ToolCall| json!([call.id, call.name, facts::parsed(&call.arguments)]);
+    json!({
+        "id": answer.id,
+        "model": answer.model,
+        "text": answer.text,
+        "refusal": answer.refusal,
+        "tool_calls": answer.tool_calls.iter().map(call).collect::<Vec<_>>(),
+        "finish_reason": answer.finish_reason,
+        "usage": usage,
+        "error": answer.error.as_ref().map(|error| &error.message),
+    })
+}
+
+fn check_request(api: Api, request: &Value) {
     let text = serde_json::to_string_pretty(request).unwrap();
     let body = Body::read(text.as_bytes()).unwrap();
-    assert_eq!(body.model().unwrap(), request["model"].as_str().unwrap());
+    assert_eq!(body.model().ok().as_deref(), request["model"].as_str());
     assert_eq!(body.stream().unwrap(), request["stream"] == true);
     assert_eq!(body.include_usage().unwrap(), request["stream_options"]["include_usage"] == true);
-    body.check_messages().unwrap();
+    body.check(api).unwrap();
+    assert_eq!(body.last_user_text(api).is_some(), facts::has_user_text(api, request), "{request}");
     let parameters = Map::new();
     let edits = Edits {
+        api,
         model: Some("other"),
         system: Some("Be kind."),
         parameters: &parameters,
@@ -127,86 +192,32 @@ fn check_request(request: &Value) {
         strip_tools: true,
     };
     let edited: Value = serde_json::from_slice(&rewrite(&body, &edits)).unwrap();
-    let mut expected = request.clone();
-    expected["model"] = json!("other");
-    expected["stream_options"]["include_usage"] = json!(true);
-    expected["messages"]
-        .as_array_mut()
-        .unwrap()
-        .insert(0, json!({ "role": "system", "content": "Be kind." }));
-    let members = expected.as_object_mut().unwrap();
-    for name in ["tools", "tool_choice", "functions", "function_call", "parallel_tool_calls"] {
-        members.remove(name);
-    }
-    assert_eq!(edited, expected);
+    assert_eq!(edited, facts::edited(api, request.clone()), "{request}");
 }
 
-/// Holds what was read against the chunks as any JSON reader sees them.
-fn check_answer(answer: &AnswerSummary, chunks: &[Value], said: &str) {
-    let first_choice = |chunk: &Value| {
-        let choices = chunk["choices"].as_array().cloned().unwrap_or_default();
-        choices.into_iter().find(|choice| choice["index"] == 0).unwrap_or_default()
-    };
-    let text: String = chunks
-        .iter()
-        .map(|chunk| first_choice(chunk)[said]["content"].as_str().unwrap_or_default().to_owned())
-        .collect();
-    assert_eq!(answer.text, text);
-    let arguments: usize = chunks
-        .iter()
-        .flat_map(|chunk| first_choice(chunk)[said]["tool_calls"].as_array().cloned().unwrap_or_default())
-        .map(|call| call["function"]["arguments"].as_str().unwrap_or_default().len())
-        .sum();
-    if arguments > 0 {
-        assert_eq!(answer.tool_calls.iter().map(|call| call.arguments.len()).sum::<usize>(), arguments);
-        assert!(answer.tool_calls.iter().all(|call| !call.name.is_empty()), "{answer:?}");
-        for call in &answer.tool_calls {
-            assert!(serde_json::from_str::<Value>(&call.arguments).is_ok(), "{call:?}");
-        }
-    }
-    for (read, name) in [(&answer.id, "id"), (&answer.model, "model")] {
-        let told = chunks.iter().filter_map(|chunk| chunk[name].as_str()).find(|text| !text.is_empty());
-        assert_eq!(read.as_deref(), told);
-    }
-    let told = |chunk: &Value| {
-        [&chunk["usage"], &chunk["x_groq"]["usage"]].into_iter().find(|usage| usage.is_object()).cloned()
-    };
-    let usage = chunks.iter().rev().find_map(told);
-    let counts = usage.map(|usage| (usage["prompt_tokens"].as_u64(), usage["completion_tokens"].as_u64()));
-    let read = answer.usage.map(|usage| (Some(usage.prompt_tokens), Some(usage.completion_tokens)));
-    assert_eq!(read, counts.map(|(prompt, completion)| (prompt, Some(completion.unwrap_or(0)))));
-}
-
-/// Strips the usage chunk with several cuttings; gives how many there were.
-fn check_strip(body: &str) -> usize {
+/// Counts the usage chunks, and holds what is known of an event by its bytes against its JSON.
+fn check_usage_chunks(body: &str) -> usize {
     let is_usage = |event: &&str| {
-        chunk(event).is_some_and(|chunk| chunk["choices"] == json!([]) && chunk["usage"].is_object())
+        data(event).is_some_and(|chunk| chunk["choices"] == json!([]) && chunk["usage"].is_object())
     };
-    let expected: String = body.split_inclusive("\n\n").filter(|event| !is_usage(event)).collect();
-    for seed in 0..20 {
-        let mut strip = UsageStrip::default();
-        let mut out: Vec<u8> = Vec::new();
-        for piece in cut(body.as_bytes(), seed) {
-            out.extend_from_slice(&strip.push(piece));
-        }
-        out.extend(strip.finish());
-        assert_eq!(String::from_utf8_lossy(&out), expected);
+    for event in body.split_inclusive("\n\n") {
+        assert_eq!(is_usage_chunk(event.as_bytes()), is_usage(&event), "{event}");
     }
     body.split_inclusive("\n\n").filter(is_usage).count()
 }
 
-fn chunk(event: &str) -> Option<Value> {
-    let data = event.lines().find_map(|line| line.strip_prefix("data: "))?;
+fn data(event: &str) -> Option<Value> {
+    let data = event.lines().find_map(|line| line.strip_prefix("data:"))?;
     serde_json::from_str(data).ok()
 }
 
-fn read_stream(pieces: &[&[u8]]) -> StreamSummary {
-    let mut reader = StreamReader::new(KEPT);
+fn read_stream(api: Api, pieces: &[&[u8]]) -> StreamSummary {
+    let mut reader = StreamReader::new(api, KEPT);
     pieces.iter().for_each(|piece| reader.push(piece));
     reader.finish()
 }
 
-/// Cuts bytes into pieces of 1 to 97 bytes, differently for every seed; whole for seed 0.
+/// Cuts bytes into pieces of 1 to 97 bytes, differently for every seed.
 fn cut(bytes: &[u8], seed: u64) -> Vec<&[u8]> {
     let mut state = seed;
     let mut rest = bytes;
@@ -214,8 +225,7 @@ fn cut(bytes: &[u8], seed: u64) -> Vec<&[u8]> {
     while !rest.is_empty() {
         // Constants of Knuth's MMIX generator; the high bits are the random ones.
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let length = if seed == 0 { rest.len() } else { ((state >> 33) as usize % 97 + 1).min(rest.len()) };
-        let (piece, after) = rest.split_at(length);
+        let (piece, after) = rest.split_at(((state >> 33) as usize % 97 + 1).min(rest.len()));
         pieces.push(piece);
         rest = after;
     }

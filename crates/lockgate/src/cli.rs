@@ -39,6 +39,8 @@ pub enum Command {
     Check(FileArgs),
     /// Print the JSON Schema of the configuration file.
     Schema,
+    /// How everything does, the worst first: targets that are not asked and why, and every feature with its rollout.
+    Status,
     /// Start, watch and steer rollouts.
     #[command(subcommand)]
     Rollout(RolloutCommand),

@@ -11,6 +11,7 @@ mod feedback;
 mod gate;
 mod plan;
 mod rollout;
+mod status;
 
 use std::process::ExitCode;
 
@@ -29,6 +30,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Complaint> {
         Command::Serve(args) => serve::run(&args.config).await,
         Command::Check(args) => check::check(&args.config, general.json),
         Command::Schema => check::schema(),
+        Command::Status => status::run(general).await,
         Command::Rollout(command) => rollout::run(general, command).await,
         Command::Flip(args) => feature::flip(general, args).await,
         Command::Kill(args) => feature::kill(general, args).await,

@@ -12,6 +12,7 @@ pub mod gate;
 pub mod plan;
 pub mod receipt;
 pub mod rollout;
+pub mod status;
 
 pub mod words;
 

@@ -16,7 +16,7 @@ const LEVELS: [&[&str]; 5] = [
     &["lockgate-core", "lockgate-text", "lockgate-wire"],
     &["lockgate-store", "lockgate-config"],
     &["lockgate-gateway", "lockgate-control", "lockgate-sim"],
-    &["lockgate", "lockgate-calibrate"],
+    &["lockgate", "lockgate-calibrate", "lockgate-fuzz"],
 ];
 
 /// Crates that compute and do nothing else.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use lockgate_core::name::{DeclaredSignal, FeatureName, LabelName, VersionName};
 use lockgate_core::segment::LABEL_VALUES_MAX;
 use lockgate_core::signal::Signal;
+use lockgate_wire::api::Api;
+use lockgate_wire::translate::Way;
 
 use crate::check::target::Targets;
 use crate::check::{Check, sub};
@@ -53,6 +55,8 @@ impl Check<'_> {
             .collect();
         let surface = self.surface(fields, &versions);
         self.note_same_versions(fields, &versions);
+        self.note_no_net(fields, &versions);
+        self.note_unanswered(fields, &versions);
         Some(Feature {
             name: FeatureName::new(name).ok()?,
             owner: fields.text("owner"),
@@ -62,6 +66,7 @@ impl Check<'_> {
             labels,
             sticky: if fields.text("sticky")? == "session" { Sticky::Session } else { Sticky::User },
             shadow: shadow(&sub(fields, "shadow", &SHADOW))?,
+            strict_translation: fields.text("translation")?.as_str() == "strict",
             feedback,
             csat_range: fields.range("csat")?,
         })
@@ -183,11 +188,12 @@ impl Check<'_> {
     ) -> Option<Surface> {
         let tiers = || versions.values().flat_map(|version| &version.chain);
         let agent = tiers().find(|tier| matches!(tier.target.kind, TargetKind::Agent(_)));
-        let chat = tiers().find(|tier| matches!(tier.target.kind, TargetKind::OpenAi(_)));
+        let chat =
+            tiers().find(|tier| matches!(tier.target.kind, TargetKind::OpenAi(_) | TargetKind::Anthropic(_)));
         match (chat, agent) {
             (Some(chat), Some(agent)) => {
                 let message = format!(
-                    "its tiers are called in different ways: `{}` is an openai target, `{}` an agent",
+                    "its tiers are called in different ways: `{}` is a model's target, `{}` an agent",
                     chat.target.name, agent.target.name
                 );
                 self.problem(
@@ -198,7 +204,7 @@ impl Check<'_> {
                 None
             }
             (None, Some(_)) => Some(Surface::Agent),
-            _ => Some(Surface::Chat),
+            _ => Some(Surface::Model),
         }
     }
 
@@ -214,6 +220,62 @@ impl Check<'_> {
             }
         }
     }
+
+    /// A candidate without the net that others have fails users as soon as its targets do.
+    fn note_no_net(&mut self, fields: &Fields<'_>, versions: &BTreeMap<VersionName, Arc<Version>>) {
+        let Some((netted, _)) = versions.iter().find(|(_, version)| has_net(version)) else { return };
+        for (name, _) in versions.iter().filter(|(_, version)| !has_net(version)) {
+            if let Some(place) = chain_of(fields, name) {
+                let message = format!("when its targets fail there is no answer; `{netted}` always has one");
+                self.warning(&place, message, "end the chain with a `rules` target, as the other does");
+            }
+        }
+    }
+
+    /// The client does not know which version answers: what one of them understands, all should.
+    fn note_unanswered(&mut self, fields: &Fields<'_>, versions: &BTreeMap<VersionName, Arc<Version>>) {
+        let answered: BTreeMap<&VersionName, BTreeSet<Api>> = versions
+            .iter()
+            .map(|(name, version)| (name, answered(version)))
+            .filter(|(_, apis)| !apis.is_empty())
+            .collect();
+        for (name, apis) in &answered {
+            let by_another = |api: &Api| answered.iter().find(|(_, others)| others.contains(api));
+            let missing: Vec<(Api, &VersionName)> = (Api::ALL.into_iter())
+                .filter(|api| *api != Api::CountTokens && !apis.contains(api))
+                .filter_map(|api| by_another(&api).map(|(other, _)| (api, *other)))
+                .collect();
+            if let (Some((_, other)), Some(place)) = (missing.first(), chain_of(fields, name)) {
+                let words: Vec<&str> = missing.iter().map(|(api, _)| api.as_str()).collect();
+                let message = format!(
+                    "calls of {} are answered by `{other}` and not by this version",
+                    words.join(" and ")
+                );
+                let hint = "if nobody makes them, leave them out of what the target `speaks`";
+                self.warning(&place, message, hint);
+            }
+        }
+    }
+}
+
+fn chain_of<'n>(fields: &Fields<'n>, version: &VersionName) -> Option<Place<'n>> {
+    fields.get("versions")?.get(version.as_str())?.get("chain")
+}
+
+/// Whether it answers even when all its targets fail.
+fn has_net(version: &Version) -> bool {
+    version.chain.iter().any(|tier| matches!(tier.target.kind, TargetKind::Rules(_)))
+}
+
+/// The APIs that a version's targets answer, by themselves or in translation. Rules are no answer to what a model is for.
+fn answered(version: &Version) -> BTreeSet<Api> {
+    let spoken = version.chain.iter().filter_map(|tier| tier.target.kind.endpoint());
+    let mut apis: BTreeSet<Api> = spoken.flat_map(|endpoint| endpoint.paths.keys().copied()).collect();
+    let translated: Vec<Api> = (Api::ALL.into_iter())
+        .filter(|asked| apis.iter().any(|spoken| Way::between(*asked, *spoken).is_some()))
+        .collect();
+    apis.extend(translated);
+    apis
 }
 
 fn shadow(fields: &Fields<'_>) -> Option<ShadowBounds> {

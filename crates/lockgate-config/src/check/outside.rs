@@ -1,4 +1,4 @@
-//! What the file points to: secrets in the environment or in files, and prompts in files.
+//! What the file points to: secrets in the environment or in files; prompts and certificates in files.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -70,7 +70,7 @@ impl Check<'_> {
         Some(text)
     }
 
-    fn read(&mut self, file: &str, bytes_max: u64) -> Result<String, String> {
+    pub(super) fn read(&mut self, file: &str, bytes_max: u64) -> Result<String, String> {
         let path = self.base.join(file);
         let text = read(&path, bytes_max);
         self.files.insert(path);

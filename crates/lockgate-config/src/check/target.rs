@@ -1,13 +1,13 @@
-//! Targets: URLs that can be called, patterns that can be matched.
+//! Targets: of known kinds, with patterns that can be matched. How one is reached over the network is checked in `endpoint`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use http::Uri;
 use lockgate_core::name::TargetName;
 
 use crate::check::Check;
-use crate::file::{AGENT, OPENAI, RULE, RULES};
+use crate::check::endpoint::{ANTHROPIC_PATHS, OPENAI_PATHS, Speaks};
+use crate::file::{AGENT, ANTHROPIC, ANTHROPIC_SPEAKS, OPENAI, OPENAI_SPEAKS, RULE, RULES};
 use crate::place::{Fields, Place};
 use crate::value::{Endpoint, RuleAnswer, Rules, Target, TargetKind};
 
@@ -15,19 +15,26 @@ use crate::value::{Endpoint, RuleAnswer, Rules, Target, TargetKind};
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 
 /// The targets that are right, and the names of all.
+#[derive(Default)]
 pub(super) struct Targets {
     pub values: BTreeMap<TargetName, Arc<Target>>,
     /// Also of those that are not right: a tier that names one has made no mistake of its own.
     pub names: BTreeSet<String>,
+    /// Those that say themselves how long the first content of a stream may take.
+    pub with_first_content: BTreeSet<TargetName>,
 }
 
 impl Check<'_> {
     pub(super) fn targets(&mut self, file: &Fields<'_>) -> Targets {
-        let mut targets = Targets { values: BTreeMap::new(), names: BTreeSet::new() };
+        let mut targets = Targets::default();
         for (name, place) in file.named("targets") {
             targets.names.insert(name.to_owned());
+            let says_first_content = place.get("first_content_timeout").is_some();
             let kind = self.target_kind(place);
             if let (Ok(name), Some(kind)) = (TargetName::new(name), kind) {
+                if says_first_content {
+                    targets.with_first_content.insert(name.clone());
+                }
                 targets.values.insert(name.clone(), Arc::new(Target { name, kind }));
             }
         }
@@ -39,56 +46,22 @@ impl Check<'_> {
         match kind.node.text()? {
             "openai" => {
                 let fields = place.fields(&OPENAI);
-                let endpoint = self.endpoint(&fields, fields.flag("asks_usage"));
-                endpoint.map(TargetKind::OpenAi)
+                let speaks = Speaks { usual: &OPENAI_PATHS, shape: &OPENAI_SPEAKS };
+                let endpoint = self.endpoint(&fields, Some(speaks));
+                let asks_usage = fields.flag("asks_usage")?;
+                Some(TargetKind::OpenAi(Endpoint { asks_usage, ..endpoint? }))
             }
-            "agent" => self.endpoint(&place.fields(&AGENT), Some(false)).map(TargetKind::Agent),
+            "anthropic" => {
+                let fields = place.fields(&ANTHROPIC);
+                let speaks = Speaks { usual: &ANTHROPIC_PATHS, shape: &ANTHROPIC_SPEAKS };
+                let endpoint = self.endpoint(&fields, Some(speaks));
+                let max_tokens = fields.whole("max_tokens")? as u64;
+                Some(TargetKind::Anthropic(Endpoint { max_tokens, ..endpoint? }))
+            }
+            "agent" => self.endpoint(&place.fields(&AGENT), None).map(TargetKind::Agent),
             "rules" => self.rules(&place.fields(&RULES)).map(TargetKind::Rules),
             _ => None,
         }
-    }
-
-    fn endpoint(&mut self, fields: &Fields<'_>, asks_usage: Option<bool>) -> Option<Endpoint> {
-        let base_url = fields.get("base_url").and_then(|place| self.base_url(&place));
-        let api_key = match fields.get("api_key") {
-            Some(place) => Some(self.secret(&place)?),
-            None => None,
-        };
-        Some(Endpoint {
-            base_url: base_url?,
-            api_key,
-            connect_timeout: fields.duration("connect_timeout")?,
-            timeout: fields.duration("timeout")?,
-            idle_timeout: fields.duration("idle_timeout")?,
-            asks_usage: asks_usage?,
-        })
-    }
-
-    fn base_url(&mut self, place: &Place<'_>) -> Option<Uri> {
-        const EXAMPLE: &str = "write a URL like https://api.openai.com/v1";
-        let text = place.node.text()?;
-        let uri = text.trim_end_matches('/').parse::<Uri>().ok();
-        let uri = uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
-        let Some((uri, authority)) = uri.and_then(|uri| Some((uri.clone(), uri.authority()?.clone()))) else {
-            self.problem(place, format!("{} is not an http or https URL", place.node), EXAMPLE);
-            return None;
-        };
-        if authority.as_str().contains('@') {
-            let hint = "take them out of the URL and write api_key: { env: NAME }";
-            self.problem(place, "a URL with a name or password ends up in logs", hint);
-            return None;
-        }
-        if uri.query().is_some() || text.contains('#') {
-            let hint = "end it with the path; a key belongs in api_key: { env: NAME }";
-            self.problem(place, "a base URL has no query and no fragment", hint);
-            return None;
-        }
-        if let Some(shorter) = text.trim_end_matches('/').strip_suffix("/chat/completions") {
-            let message = "`/chat/completions` is put behind the base URL for every call";
-            self.problem(place, message, format!("write {shorter}"));
-            return None;
-        }
-        Some(uri)
     }
 
     fn rules(&mut self, fields: &Fields<'_>) -> Option<Rules> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lockgate_core::name::{Revision, VersionName, VersionRef};
+use lockgate_wire::api::Api;
 use serde_json::{Map, Value, json};
 
 use crate::check::target::Targets;
@@ -11,10 +12,31 @@ use crate::check::{Check, price};
 use crate::file::{PRICE, TIER, VERSION};
 use crate::nearest;
 use crate::place::{Fields, Place};
-use crate::value::{Price, Target, TargetKind, Tier, Version, VersionKind};
+use crate::value::{Endpoint, Price, Target, TargetKind, Tier, Times, Version, VersionKind};
 
 /// Members of a request's body that Lockgate itself reads or writes.
 const OWN_MEMBERS: [&str; 4] = ["model", "messages", "stream", "stream_options"];
+/// What rules have no use for: they send nothing and answer at once.
+const NOT_FOR_RULES: [&str; 11] = [
+    "model",
+    "system",
+    "parameters",
+    "price",
+    "timeout",
+    "first_content_timeout",
+    "idle_timeout",
+    "stream_timeout",
+    "sla",
+    "retries",
+    "hold_back",
+];
+/// The paths, and the longest answer, of which a digest says nothing: what a target has when nothing is written. Frozen: a
+/// rollout under way is found again by its digest after an update of Lockgate.
+const OPENAI_UNSAID: [(Api, &str); 3] =
+    [(Api::Chat, "/chat/completions"), (Api::Responses, "/responses"), (Api::Embeddings, "/embeddings")];
+const ANTHROPIC_UNSAID: [(Api, &str); 2] =
+    [(Api::Messages, "/v1/messages"), (Api::CountTokens, "/v1/messages/count_tokens")];
+const MAX_TOKENS_UNSAID: u64 = 4096;
 /// Longest chain. Each tier takes its time from the same deadline; a longer chain would never be reached.
 const TIERS_MAX: usize = 16;
 
@@ -71,7 +93,22 @@ impl Check<'_> {
             Some(read) => Some(read?),
             None => None,
         };
-        Some(Tier { target, model, system, parameters: parameters?, price })
+        let (times, usual_retries) = match target.kind.endpoint() {
+            Some(endpoint) => (self.tier_times(fields, &target, endpoint, targets), endpoint.retries.retries),
+            None => (Times::INSTANT, 0),
+        };
+        let retries = fields.whole("retries").and_then(|retries| u32::try_from(retries).ok());
+        let hold_back = u32::try_from(fields.whole("hold_back")?).ok()?;
+        Some(Tier {
+            target,
+            model,
+            system,
+            parameters: parameters?,
+            price,
+            times,
+            retries: retries.unwrap_or(usual_retries),
+            hold_back,
+        })
     }
 
     fn tier_target(&mut self, fields: &Fields<'_>, targets: &Targets) -> Option<Arc<Target>> {
@@ -88,16 +125,16 @@ impl Check<'_> {
     /// What is written at a tier must reach its target: a prompt that is silently dropped would be rolled out as if it worked.
     fn check_tier_fits(&mut self, fields: &Fields<'_>, target: &Target) {
         let (kind, foreign): (&str, &[&str]) = match target.kind {
-            TargetKind::OpenAi(_) => {
+            TargetKind::OpenAi(_) | TargetKind::Anthropic(_) => {
                 if !fields.has("model") {
                     let hint =
                         "add model: the client's own `model` is this feature's name, which no server knows";
-                    self.problem(&fields.place, "an openai target needs a `model`", hint);
+                    self.problem(&fields.place, "a model's target needs a `model`", hint);
                 }
                 return;
             }
-            TargetKind::Agent(_) => ("an agent", &["model", "system"]),
-            TargetKind::Rules(_) => ("a rules target", &["model", "system", "parameters", "price"]),
+            TargetKind::Agent(_) => ("an agent", &["model", "system", "hold_back"]),
+            TargetKind::Rules(_) => ("a rules target", &NOT_FOR_RULES),
         };
         for place in foreign.iter().filter_map(|key| fields.get(key)) {
             self.problem(&place, format!("{kind} has no use for it"), "take it away");
@@ -139,10 +176,9 @@ fn revision(kind: VersionKind, tiers: &[Tier], shadow_tools: bool) -> Revision {
 
 fn canonical_tier(tier: &Tier) -> Value {
     let target = match &tier.target.kind {
-        TargetKind::OpenAi(endpoint) => {
-            json!({ "kind": "openai", "base_url": endpoint.base_url.to_string() })
-        }
-        TargetKind::Agent(endpoint) => json!({ "kind": "agent", "base_url": endpoint.base_url.to_string() }),
+        TargetKind::OpenAi(endpoint) => canonical_endpoint("openai", endpoint, &OPENAI_UNSAID),
+        TargetKind::Anthropic(endpoint) => canonical_endpoint("anthropic", endpoint, &ANTHROPIC_UNSAID),
+        TargetKind::Agent(endpoint) => canonical_endpoint("agent", endpoint, &[]),
         TargetKind::Rules(rules) => {
             let pairs: Vec<Value> =
                 rules.rules.iter().map(|rule| json!([rule.when.as_str(), rule.answer])).collect();
@@ -155,6 +191,34 @@ fn canonical_tier(tier: &Tier) -> Value {
         "system": tier.system,
         "parameters": sorted(&Value::Object(tier.parameters.clone())),
     })
+}
+
+/// What of an endpoint chooses what answers: where it is, and the headers and query by which providers tell versions and
+/// deployments apart. A member is there only where it is not as usual, so that a new key of the file changes no digest.
+fn canonical_endpoint(kind: &str, endpoint: &Endpoint, unsaid: &[(Api, &str)]) -> Value {
+    let mut canonical = json!({ "kind": kind, "base_url": endpoint.base_url.to_string() });
+    let paths: Vec<(Api, &str)> = endpoint.paths.iter().map(|(api, path)| (*api, path.as_str())).collect();
+    if paths != unsaid {
+        let paths: BTreeMap<&str, &str> = paths.into_iter().map(|(api, path)| (api.as_str(), path)).collect();
+        canonical["paths"] = json!(paths);
+    }
+    // A secret among them is a key.
+    let headers: BTreeMap<&str, String> = endpoint
+        .headers
+        .iter()
+        .filter(|(_, value)| !value.is_sensitive())
+        .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect();
+    if !headers.is_empty() {
+        canonical["headers"] = json!(headers);
+    }
+    if !endpoint.query.is_empty() {
+        canonical["query"] = json!(endpoint.query);
+    }
+    if endpoint.max_tokens != MAX_TOKENS_UNSAID {
+        canonical["max_tokens"] = json!(endpoint.max_tokens);
+    }
+    canonical
 }
 
 /// The same with all members in alphabetical order, because the order in which they are written means nothing.

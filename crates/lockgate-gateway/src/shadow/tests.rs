@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lockgate_config::value::Sticky;
 use lockgate_core::name::{Revision, VersionName};
-use lockgate_wire::chat::ToolCall;
+use lockgate_wire::answer::ToolCall;
 use uuid::Uuid;
 
 use super::*;
@@ -15,7 +15,7 @@ fn feature() -> Arc<Feature> {
     Arc::new(Feature {
         name: FeatureName::new("f").unwrap(),
         owner: None,
-        surface: Surface::Chat,
+        surface: Surface::Model,
         stable: VersionName::new("v1").unwrap(),
         versions: BTreeMap::new(),
         labels: BTreeMap::new(),
@@ -28,6 +28,7 @@ fn feature() -> Arc<Feature> {
         },
         feedback: BTreeMap::new(),
         csat_range: (1.0, 5.0),
+        strict_translation: false,
     })
 }
 
@@ -46,7 +47,8 @@ fn waiting(stable: AnswerSummary) -> Waiting {
         candidate,
         segment: subject.segment.clone(),
         request_id: RequestId(Uuid::now_v7()),
-        surface: Surface::Chat,
+        surface: Surface::Model,
+        api: Some(lockgate_wire::api::Api::Chat),
         headers: HeaderMap::new(),
         bytes: Bytes::from_static(b"{}"),
         wants_stream: false,

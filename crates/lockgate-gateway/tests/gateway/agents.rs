@@ -14,7 +14,7 @@ async fn world(url: &http::Uri) -> World {
     let chain = vec![agent(url), rules("desk")];
     World::start(config_of(vec![
         feature(FEATURE, Surface::Agent, vec![version("v1", chain)]),
-        feature("talk", Surface::Chat, vec![version("t1", vec![rules("desk")])]),
+        feature("talk", Surface::Model, vec![version("t1", vec![rules("desk")])]),
     ]))
     .await
 }

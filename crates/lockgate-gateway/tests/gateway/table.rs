@@ -109,7 +109,7 @@ async fn the_version_that_steps_in_does_not_leave_its_own_failures_with_the_one_
     let mut candidate = TestTarget::start().await;
     let mut slow = TestTarget::start().await;
     let mut impatient = endpoint(&slow.url);
-    impatient.timeout = Duration::from_millis(50);
+    impatient.times.answer = Duration::from_millis(50);
     let stable = vec![tier("slow", TargetKind::OpenAi(impatient)), rules("desk")];
     let withdrawn = vec![chat("b", &candidate.url), rules("desk")];
     let versions = vec![version("v1", stable), version("v2", withdrawn)];

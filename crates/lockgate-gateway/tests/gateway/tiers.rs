@@ -91,7 +91,7 @@ async fn a_target_that_is_not_there_is_told_without_its_address() {
 async fn a_slow_tier_is_given_up_and_counts_as_a_time_out() {
     let mut slow = TestTarget::start().await;
     let mut impatient = endpoint(&slow.url);
-    impatient.timeout = Duration::from_millis(50);
+    impatient.times.answer = Duration::from_millis(50);
     let chain = vec![tier("slow", TargetKind::OpenAi(impatient)), rules("desk")];
     let world = World::start(config(vec![version("v1", chain)])).await;
     let sending = world.sending(world.post("/v1/chat/completions", CALL));

@@ -1,5 +1,6 @@
 //! Answers that are none: another tier is asked, and nobody is led astray.
 
+use lockgate_config::value::Tier;
 use lockgate_core::signal::{Arm, Signal};
 
 use crate::target::TestTarget;
@@ -73,7 +74,8 @@ async fn a_redirect_does_not_lead_the_client_past_the_gateway() {
 #[tokio::test]
 async fn a_connection_that_closes_before_any_answer_is_made_anew_once() {
     let mut target = TestTarget::start().await;
-    let world = World::start(config(vec![version("v1", vec![chat("big", &target.url)])])).await;
+    let big = Tier { retries: 1, ..chat("big", &target.url) };
+    let world = World::start(config(vec![version("v1", vec![big])])).await;
     let sending = world.sending(world.post("/v1/chat/completions", CALL));
     drop(target.next().await);
     target.next().await.say(200, ANSWER);

@@ -15,7 +15,9 @@ use lockgate_config::clock::Clock;
 use lockgate_config::live::{Live, Table};
 use lockgate_config::value::*;
 use lockgate_core::assign::Salt;
+use lockgate_core::breaker;
 use lockgate_core::name::{FeatureName, Revision, RolloutId, TargetName, VersionName, VersionRef};
+use lockgate_core::retry;
 use lockgate_core::route::{Mode, Route, Trial};
 use lockgate_core::segment::Confine;
 use lockgate_core::share::Share;
@@ -24,6 +26,7 @@ use lockgate_core::sums::{BucketStart, Sum};
 use lockgate_gateway::Gateway;
 use lockgate_store::Store;
 use lockgate_store::row::Writer;
+use lockgate_wire::api::Api;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -231,25 +234,57 @@ pub fn version_ref(name: &str) -> VersionRef {
     VersionRef { name: VersionName::new(name).unwrap(), revision: revision(name) }
 }
 
+/// An endpoint that speaks the APIs of `OpenAI`, is patient, and whose breaker opens after five failures in a row.
 pub fn endpoint(url: &http::Uri) -> Endpoint {
+    let paths =
+        [(Api::Chat, "/chat/completions"), (Api::Responses, "/responses"), (Api::Embeddings, "/embeddings")];
     Endpoint {
         base_url: url.clone(),
         api_key: Some(lockgate_config::secret::Secret::new("target-key".into())),
-        connect_timeout: Duration::from_secs(10),
-        timeout: Duration::from_secs(20),
-        idle_timeout: Duration::from_secs(20),
+        key_header: KeyHeader::Bearer,
+        headers: HeaderMap::new(),
+        query: String::new(),
+        paths: paths.map(|(api, path)| (api, path.to_owned())).into(),
+        ca: None,
+        times: Times {
+            connect: Duration::from_secs(10),
+            answer: Duration::from_secs(20),
+            first_content: Duration::from_secs(20),
+            idle: Duration::from_secs(20),
+            stream: None,
+            tokens_per_second: None,
+            sla: None,
+        },
         asks_usage: true,
+        resumes: false,
+        context_window: None,
+        max_tokens: 4096,
+        breaker: breaker::Settings::default(),
+        retries: retry::Settings::default(),
     }
 }
 
+/// A tier that takes its times from its target and is not tried again.
 pub fn tier(name: &str, kind: TargetKind) -> Tier {
+    let times = kind.endpoint().map_or(Times::INSTANT, |endpoint| endpoint.times.clone());
     Tier {
         target: Arc::new(Target { name: TargetName::new(name).unwrap(), kind }),
         model: None,
         system: None,
         parameters: serde_json::Map::new(),
         price: None,
+        times,
+        retries: 0,
+        hold_back: 0,
     }
+}
+
+/// A tier that speaks Anthropic's messages.
+pub fn messages(name: &str, url: &http::Uri) -> Tier {
+    let paths = [(Api::Messages, "/messages"), (Api::CountTokens, "/messages/count_tokens")];
+    let paths = paths.map(|(api, path)| (api, path.to_owned())).into();
+    let key_header = KeyHeader::Plain(http::HeaderName::from_static("x-api-key"));
+    tier(name, TargetKind::Anthropic(Endpoint { paths, key_header, ..endpoint(url) }))
 }
 
 /// A chat tier that changes nothing of a call.
@@ -281,12 +316,13 @@ pub fn feature(name: &str, surface: Surface, versions: Vec<Arc<Version>>) -> Fea
         shadow: ShadowBounds { concurrency: 4, queue: 100, deadline: PATIENCE, daily_usd: 10.0 },
         feedback: BTreeMap::new(),
         csat_range: (1.0, 5.0),
+        strict_translation: false,
     }
 }
 
 /// A configuration of one chat feature whose stable version is the first.
 pub fn config(versions: Vec<Arc<Version>>) -> Config {
-    config_of(vec![feature(FEATURE, Surface::Chat, versions)])
+    config_of(vec![feature(FEATURE, Surface::Model, versions)])
 }
 
 pub fn config_of(features: Vec<Feature>) -> Config {
@@ -305,6 +341,8 @@ pub fn config_of(features: Vec<Feature>) -> Config {
             calls_max: 1_000,
             deadline: PATIENCE,
             drain: PATIENCE,
+            lame_duck: Duration::ZERO,
+            ping: PATIENCE * 10,
         },
         signals: SignalSettings {
             bucket: Duration::from_secs(10),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use lockgate_core::signal::Measure;
 use lockgate_core::sums::{BucketStart, SCORE_STEPS, Sum, SumKey};
+use lockgate_core::{duration_levels, size_levels};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::column::nanos;
@@ -31,7 +32,9 @@ pub fn put(
     }
     let observed = match row.observed {
         Observed::Was(so) => i64::from(so),
-        Observed::Step(step) => i64::from(step),
+        Observed::Step(step) | Observed::Level(step) => i64::from(step),
+        Observed::Amount(number) => i64::try_from(number)
+            .map_err(|_| Fault::Unfit(format!("{number} is more than one observation can be")))?,
     };
     conn.prepare_cached(
         "INSERT INTO feedback (idempotency_key, ts, request_id, bucket, signal, observed, value)
@@ -59,6 +62,16 @@ fn one(row: &FeedbackRow, key: &SumKey) -> Result<Sum, Fault> {
         (Measure::Rate, Observed::Was(so)) => Ok(Sum::Rate { n: 1, hits: u64::from(*so) }),
         (Measure::Score, Observed::Step(step)) if *step <= SCORE_STEPS => {
             Ok(Sum::Levels(BTreeMap::from([(*step, 1)])))
+        }
+        (Measure::Durations, Observed::Level(level)) if usize::from(*level) < duration_levels::count() => {
+            Ok(Sum::Levels(BTreeMap::from([(*level, 1)])))
+        }
+        (Measure::Sizes, Observed::Level(level)) if usize::from(*level) < size_levels::count() => {
+            Ok(Sum::Levels(BTreeMap::from([(*level, 1)])))
+        }
+        (Measure::Amount, Observed::Amount(number)) => {
+            let squares = u128::from(*number) * u128::from(*number);
+            Ok(Sum::Amount { n: 1, total: *number, squares })
         }
         (_, observed) => Err(Fault::Unfit(format!("{observed:?} is no observation of {}", row.signal))),
     }

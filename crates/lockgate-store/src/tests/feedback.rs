@@ -66,6 +66,24 @@ async fn a_score_is_counted_at_its_step() {
     assert_eq!(sum_of(&store, Signal::Csat).await, Some(expected));
 }
 
+#[tokio::test]
+async fn times_sizes_and_amounts_are_counted_as_a_call_would_count_them() {
+    let store = Store::in_memory().await.unwrap();
+    for (id, signal, observed) in [
+        ("a", Signal::Latency, Observed::Level(7)),
+        ("b", Signal::OutputLength, Observed::Level(7)),
+        ("c", Signal::Cost, Observed::Amount(3)),
+        ("d", Signal::Cost, Observed::Amount(4)),
+    ] {
+        let row = FeedbackRow { signal, observed, ..thumb(id, true) };
+        assert_eq!(put(&store, row).await.unwrap(), FeedbackOutcome::Counted);
+    }
+    let level = Some(Sum::Levels(BTreeMap::from([(7, 1)])));
+    assert_eq!(sum_of(&store, Signal::Latency).await, level);
+    assert_eq!(sum_of(&store, Signal::OutputLength).await, level);
+    assert_eq!(sum_of(&store, Signal::Cost).await, Some(Sum::Amount { n: 2, total: 7, squares: 25 }));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_one_piece_sent_by_many_at_once_through_two_handles_one_counts() {
     let folder = Folder::new();
@@ -91,6 +109,15 @@ async fn what_does_not_fit_its_signal_is_refused_and_not_remembered() {
         (FeedbackRow { observed: Observed::Step(50), ..thumb("a", true) }, Signal::ThumbsDown),
         (FeedbackRow { observed: Observed::Was(true), ..csat("a", 1) }, Signal::Csat),
         (csat("a", 101), Signal::Csat),
+        (
+            FeedbackRow { observed: Observed::Level(u16::MAX), signal: Signal::Latency, ..csat("a", 1) },
+            Signal::Latency,
+        ),
+        (FeedbackRow { observed: Observed::Level(1), ..csat("a", 1) }, Signal::Csat),
+        (
+            FeedbackRow { observed: Observed::Amount(u64::MAX), signal: Signal::Cost, ..csat("a", 1) },
+            Signal::Cost,
+        ),
         (thumb("a", true), Signal::Escalated),
     ];
     for (row, counted_as) in misfits {

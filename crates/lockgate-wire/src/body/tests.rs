@@ -1,6 +1,7 @@
 //! Reading a body: which members, which mistakes, how they are told.
 
 use super::*;
+use crate::api::Api;
 
 fn read(text: &str) -> Body<'_> {
     Body::read(text.as_bytes()).unwrap()
@@ -68,7 +69,7 @@ fn wrong_types_name_the_parameter() {
             "Invalid type for `model`: expected a string, but got a number.",
         ),
         (
-            body.check_messages().unwrap_err(),
+            body.check(Api::Chat).unwrap_err(),
             "messages",
             "Invalid type for `messages`: expected an array of messages, but got a string.",
         ),
@@ -88,7 +89,7 @@ fn wrong_types_name_the_parameter() {
             "You must provide a `model` parameter: a string that names the feature.",
         ),
         (
-            read("{}").check_messages().unwrap_err(),
+            read("{}").check(Api::Chat).unwrap_err(),
             "messages",
             "You must provide a `messages` parameter: an array of messages.",
         ),
@@ -158,7 +159,7 @@ fn the_last_user_message_is_read_from_text_or_text_parts() {
         (r#""hello""#, None),
     ] {
         let text = format!(r#"{{"messages":{messages}}}"#);
-        assert_eq!(read(&text).last_user_text().as_deref(), expected, "{messages}");
+        assert_eq!(read(&text).last_user_text(Api::Chat).as_deref(), expected, "{messages}");
     }
 }
 
@@ -180,7 +181,7 @@ fn large_and_deep_bodies_are_read_in_one_pass() {
         "]".repeat(500_000)
     );
     let body = read(&deep);
-    assert_eq!(body.last_user_text().as_deref(), Some("a"));
+    assert_eq!(body.last_user_text(Api::Chat).as_deref(), Some("a"));
     let escaped_keys = format!("{{{}\"model\":\"m\"}}", "\"\\u006d\\u006f\":1,".repeat(MEMBERS_MAX - 1));
     assert_eq!(read(&escaped_keys).model().as_deref(), Ok("m"));
 }

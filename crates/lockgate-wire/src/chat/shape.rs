@@ -1,9 +1,12 @@
 //! The parts of a chat answer that are read, under the names that providers give them.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{TOKENS_MAX, Usage};
+use crate::answer::{AnswerError, Usage, believed};
+use crate::body::string_text;
 use crate::lenient::{Content, List, Number, Object, Text};
 
 /// A plain answer or one chunk of a stream.
@@ -19,11 +22,11 @@ pub(crate) struct Answer<'a> {
     choices: List<Object<Choice<'a>>>,
     #[serde(default)]
     usage: Object<UsageFields>,
-    /// Groq's streams tell their usage here.
-    #[serde(default)]
-    x_groq: Object<XGroq>,
+    /// Groq's streams tell their usage here, and why they end before their time.
+    #[serde(borrow, default)]
+    x_groq: Object<XGroq<'a>>,
     #[serde(borrow)]
-    pub(super) error: Option<&'a RawValue>,
+    error: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -36,6 +39,9 @@ pub(crate) struct Choice<'a> {
     message: Object<Said<'a>>,
     #[serde(borrow, default)]
     pub(crate) finish_reason: Text<'a>,
+    /// `OpenRouter` says here that the provider behind it failed.
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -48,6 +54,9 @@ pub(super) struct Said<'a> {
     reasoning: Text<'a>,
     #[serde(borrow, default)]
     reasoning_content: Text<'a>,
+    /// Reasoning that is not told as text, which `OpenRouter` passes on.
+    #[serde(default)]
+    reasoning_details: List<Object<Anything>>,
     #[serde(default)]
     audio: Object<Anything>,
     #[serde(borrow, default)]
@@ -74,33 +83,55 @@ pub(super) struct ToolDelta<'a> {
 pub(super) struct FunctionDelta<'a> {
     #[serde(borrow, default)]
     pub(super) name: Text<'a>,
-    #[serde(borrow, default)]
-    pub(super) arguments: Text<'a>,
+    /// A string with JSON in it, and with some servers that JSON itself.
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct UsageFields {
+pub(crate) struct UsageFields {
     #[serde(default)]
     prompt_tokens: Number,
     #[serde(default)]
     completion_tokens: Number,
     #[serde(default)]
     prompt_tokens_details: Object<PromptDetails>,
+    #[serde(default)]
+    completion_tokens_details: Object<CompletionDetails>,
     /// `DeepSeek`'s name for tokens out of its cache.
     #[serde(default)]
     prompt_cache_hit_tokens: Number,
+    /// What proxies of Anthropic's models leave of the original names.
+    #[serde(default)]
+    cache_read_input_tokens: Number,
+    #[serde(default)]
+    cache_creation_input_tokens: Number,
 }
 
 #[derive(Deserialize)]
 struct PromptDetails {
     #[serde(default)]
     cached_tokens: Number,
+    /// `OpenRouter`'s name.
+    #[serde(default)]
+    cache_write_tokens: Number,
+    /// `LiteLLM`'s name.
+    #[serde(default)]
+    cache_creation_tokens: Number,
 }
 
 #[derive(Deserialize)]
-struct XGroq {
+struct CompletionDetails {
+    #[serde(default)]
+    reasoning_tokens: Number,
+}
+
+#[derive(Deserialize)]
+struct XGroq<'a> {
     #[serde(default)]
     usage: Object<UsageFields>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
 }
 
 impl Answer<'_> {
@@ -110,9 +141,19 @@ impl Answer<'_> {
         choices.enumerate().map(|(at, choice)| (choice.index.0.unwrap_or(at as u64), choice))
     }
 
+    /// Whether it is of another kind: no choices, no usage, no error.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.choices.0.is_none() && self.usage().is_none() && self.error().is_none()
+    }
+
     pub(super) fn usage(&self) -> Option<Usage> {
         let groq = || self.x_groq.0.as_ref().and_then(|x_groq| x_groq.usage.0.as_ref());
         self.usage.0.as_ref().or_else(groq).and_then(UsageFields::usage)
+    }
+
+    pub(super) fn error(&self) -> Option<AnswerError> {
+        let groq = || self.x_groq.0.as_ref().and_then(|x_groq| x_groq.error);
+        self.error.or_else(groq).and_then(|error| AnswerError::read(error.get()))
     }
 }
 
@@ -121,13 +162,30 @@ impl<'a> Choice<'a> {
     pub(super) fn said(&self) -> Option<&Said<'a>> {
         self.delta.0.as_ref().or(self.message.0.as_ref())
     }
+
+    pub(super) fn error(&self) -> Option<AnswerError> {
+        self.error.and_then(|error| AnswerError::read(error.get()))
+    }
+}
+
+impl FunctionDelta<'_> {
+    /// What it tells of the arguments, as JSON text.
+    pub(super) fn arguments(&self) -> Option<Cow<'_, str>> {
+        match self.arguments?.get() {
+            text if text.starts_with('"') => string_text(text),
+            json if json.starts_with(['{', '[']) => Some(Cow::Borrowed(json)),
+            _ => None,
+        }
+    }
 }
 
 impl Said<'_> {
     pub(super) fn has_content(&self) -> bool {
         let texts = [&self.refusal, &self.reasoning, &self.reasoning_content];
         self.content.parts().any(|part| !part.is_empty())
+            || self.content.has_thoughts()
             || texts.iter().any(|text| text.some().is_some())
+            || self.reasoning_details.0.iter().flatten().any(|detail| detail.0.is_some())
             || self.tool_calls.0.iter().flatten().any(|call| call.0.is_some())
             || self.function_call.0.is_some()
             || self.audio.0.is_some()
@@ -135,19 +193,28 @@ impl Said<'_> {
 }
 
 impl UsageFields {
-    fn usage(&self) -> Option<Usage> {
-        let believed = |number: Number| number.0.filter(|count| *count <= TOKENS_MAX);
+    pub(crate) fn usage(&self) -> Option<Usage> {
         let (prompt, completion) = (believed(self.prompt_tokens), believed(self.completion_tokens));
         if prompt.is_none() && completion.is_none() {
             return None;
         }
-        let details =
-            self.prompt_tokens_details.0.as_ref().and_then(|details| believed(details.cached_tokens));
-        let cached = details.or_else(|| believed(self.prompt_cache_hit_tokens));
+        let (prompt, completion) = (prompt.unwrap_or(0), completion.unwrap_or(0));
+        let details = self.prompt_tokens_details.0.as_ref();
+        let cached = details.and_then(|details| believed(details.cached_tokens));
+        let cached = cached.or_else(|| believed(self.prompt_cache_hit_tokens));
+        let cached = cached.or_else(|| believed(self.cache_read_input_tokens)).unwrap_or(0).min(prompt);
+        let written = details.and_then(|details| {
+            believed(details.cache_write_tokens).or_else(|| believed(details.cache_creation_tokens))
+        });
+        let written = written.or_else(|| believed(self.cache_creation_input_tokens)).unwrap_or(0);
+        let reasoning = self.completion_tokens_details.0.as_ref().map(|details| details.reasoning_tokens);
         Some(Usage {
-            prompt_tokens: prompt.unwrap_or(0),
-            completion_tokens: completion.unwrap_or(0),
-            cached_tokens: cached.unwrap_or(0).min(prompt.unwrap_or(0)),
+            prompt_tokens: prompt,
+            completion_tokens: completion,
+            cached_tokens: cached,
+            // What was written was not read from the cache as well.
+            cache_written_tokens: written.min(prompt - cached),
+            reasoning_tokens: reasoning.and_then(believed).unwrap_or(0).min(completion),
         })
     }
 }

@@ -3,9 +3,14 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::answer::{LABEL_BYTES_MAX, TOOL_CALLS_MAX, Usage};
+
+fn read_bytes(body: &[u8]) -> AnswerSummary {
+    crate::reader::read_plain(crate::api::Api::Chat, body)
+}
 
 fn read(answer: &Value) -> AnswerSummary {
-    read_plain(answer.to_string().as_bytes())
+    read_bytes(answer.to_string().as_bytes())
 }
 
 fn message(message: &Value) -> AnswerSummary {
@@ -31,7 +36,7 @@ fn an_answer_is_read_whole() {
         system_fingerprint: Some("fp_1".to_owned()),
         text: "hi".to_owned(),
         finish_reason: Some("stop".to_owned()),
-        usage: Some(Usage { prompt_tokens: 9, completion_tokens: 2, cached_tokens: 4 }),
+        usage: Some(Usage { prompt_tokens: 9, completion_tokens: 2, cached_tokens: 4, ..Usage::default() }),
         has_content: true,
         ..AnswerSummary::default()
     };
@@ -43,7 +48,15 @@ fn content_is_what_a_user_or_a_program_would_notice() {
     for (said, expected) in [
         (json!({ "role": "assistant" }), false),
         (json!({ "role": "assistant", "content": "", "refusal": null, "tool_calls": null }), false),
-        (json!({ "content": null, "reasoning": "" }), false),
+        (json!({ "content": null, "reasoning": "", "reasoning_details": [] }), false),
+        (
+            json!({ "content": null, "reasoning_details": [{ "type": "reasoning.encrypted", "data": "x" }] }),
+            true,
+        ),
+        (
+            json!({ "content": [{ "type": "thinking", "thinking": [{ "type": "text", "text": "hm" }] }] }),
+            true,
+        ),
         (json!({ "content": [{ "type": "thinking" }] }), false),
         (json!({ "content": " " }), true),
         (json!({ "content": [{ "type": "text", "text": "a" }] }), true),
@@ -74,7 +87,7 @@ fn a_model_declines_by_the_refusal_or_by_the_filter_that_ended_it() {
     ] {
         assert_eq!(ended(said.clone(), reason), expected, "{said}");
     }
-    assert_eq!(read_plain(b"<html>").is_refusal(), None);
+    assert_eq!(read_bytes(b"<html>").is_refusal(), None);
 }
 
 #[test]
@@ -84,7 +97,7 @@ fn a_value_of_another_type_is_read_as_absent() {
         "usage": { "prompt_tokens": "9", "completion_tokens": 2.0, "prompt_tokens_details": [] },
         "error": null,
     }));
-    let usage = Usage { prompt_tokens: 0, completion_tokens: 2, cached_tokens: 0 };
+    let usage = Usage { prompt_tokens: 0, completion_tokens: 2, cached_tokens: 0, ..Usage::default() };
     let expected = AnswerSummary { id: Some("7".to_owned()), usage: Some(usage), ..AnswerSummary::default() };
     assert_eq!(summary, expected);
 }
@@ -127,10 +140,101 @@ fn errors_are_read_in_every_shape_they_come_in() {
 }
 
 #[test]
+fn what_was_thought_and_what_was_put_into_a_cache_are_read_under_every_name() {
+    for (usage, cached, written, reasoning) in [
+        (json!({ "prompt_tokens_details": { "cached_tokens": 4, "cache_write_tokens": 3 } }), 4, 3, 0),
+        (json!({ "prompt_tokens_details": { "cached_tokens": 4, "cache_creation_tokens": 3 } }), 4, 3, 0),
+        (json!({ "cache_read_input_tokens": 4, "cache_creation_input_tokens": 3 }), 4, 3, 0),
+        (json!({ "prompt_tokens_details": { "cached_tokens": 4, "cache_write_tokens": 99 } }), 4, 6, 0),
+        (json!({ "completion_tokens_details": { "reasoning_tokens": 5 } }), 0, 0, 5),
+        (json!({ "completion_tokens_details": { "reasoning_tokens": 99 } }), 0, 0, 7),
+        (json!({ "completion_tokens_details": null, "prompt_tokens_details": null }), 0, 0, 0),
+    ] {
+        let mut told = usage.clone();
+        told["prompt_tokens"] = json!(10);
+        told["completion_tokens"] = json!(7);
+        let read = read(&json!({ "usage": told })).usage.unwrap();
+        let counts = (read.cached_tokens, read.cache_written_tokens, read.reasoning_tokens);
+        assert_eq!(counts, (cached, written, reasoning), "{usage}");
+    }
+}
+
+#[test]
+fn a_filter_is_known_by_the_words_of_every_provider() {
+    for (reason, expected) in [
+        ("content_filter", true),
+        ("content_filter: PROHIBITED_CONTENT", true),
+        ("SAFETY", true),
+        ("IMAGE_SAFETY", true),
+        ("stop", false),
+        ("length", false),
+        ("tool_calls", false),
+        ("MAX_TOKENS", false),
+    ] {
+        let summary = read(&json!({ "choices": [{ "message": {}, "finish_reason": reason }] }));
+        assert_eq!(summary.is_filtered, expected, "{reason}");
+    }
+}
+
+#[test]
+fn calls_without_an_index_or_an_id_are_told_apart_by_their_names() {
+    let call = |name: &str| json!({ "id": "", "function": { "name": name, "arguments": "{}" } });
+    let summary = message(&json!({ "tool_calls": [call("f"), call("f"), call("g")] }));
+    let names: Vec<_> = summary.tool_calls.iter().map(|call| (&*call.name, &*call.arguments)).collect();
+    assert_eq!(names, [("f", "{}"), ("f", "{}"), ("g", "{}")]);
+}
+
+#[test]
+fn arguments_that_are_json_and_not_a_text_of_it_are_kept_as_they_are() {
+    let call = json!({ "id": "c", "function": { "name": "f", "arguments": { "a": [1] } } });
+    assert_eq!(message(&json!({ "tool_calls": [call] })).tool_calls[0].arguments, r#"{"a":[1]}"#);
+}
+
+#[test]
+fn an_error_that_stands_by_itself_is_one() {
+    for (body, message, kind, code) in [
+        (
+            r#"{"object":"error","message":"m","type":"invalid_model","param":null,"code":"1500"}"#,
+            "m",
+            Some("invalid_model"),
+            Some("1500"),
+        ),
+        (r#"{"object":"error","message":{"detail":[]},"type":"t"}"#, "{\"object\"", Some("t"), None),
+        (r#"{"message":"Unauthorized","request_id":"r"}"#, "Unauthorized", None, None),
+        (r#"{"detail":"Not Found"}"#, "Not Found", None, None),
+        (r#"{"detail":[{"loc":["body"]}]}"#, "[{", None, None),
+        (
+            r#"[{"error":{"code":400,"message":"m","status":"INVALID_ARGUMENT"}}]"#,
+            "m",
+            Some("INVALID_ARGUMENT"),
+            Some("400"),
+        ),
+    ] {
+        let summary = read_bytes(body.as_bytes());
+        let error = summary.error.unwrap();
+        assert!(error.message.starts_with(message) && !summary.is_unreadable, "{body}");
+        assert_eq!((error.kind.as_deref(), error.code.as_deref()), (kind, code), "{body}");
+    }
+    for body in [r#"{"message":{"role":"assistant"}}"#, r#"{"choices":[]}"#, "{}", r#"[{"error":null}]"#] {
+        assert_eq!(read_bytes(body.as_bytes()).error, None, "{body}");
+    }
+    let answered = json!({ "message": "m", "choices": [{ "message": { "content": "a" } }] });
+    assert_eq!(read(&answered).error, None);
+}
+
+#[test]
+fn a_choice_can_tell_that_the_provider_behind_the_server_failed() {
+    let choice = json!({ "index": 0, "message": {}, "error": { "code": 502, "message": "m" }, "finish_reason": "error" });
+    assert_eq!(read(&json!({ "choices": [choice] })).error.unwrap().code.as_deref(), Some("502"));
+    let groq = read(&json!({ "choices": [], "x_groq": { "id": "r", "error": "over capacity" } }));
+    assert_eq!(groq.error.unwrap().message, "over capacity");
+}
+
+#[test]
 fn what_is_no_json_is_said_to_be_unreadable() {
     for body in [&b""[..], b"<html>", b"\xff", b"[1]", b"{\"id\":", b"7"] {
         let expected = AnswerSummary { is_unreadable: true, ..AnswerSummary::default() };
-        assert_eq!(read_plain(body), expected, "{body:?}");
+        assert_eq!(read_bytes(body), expected, "{body:?}");
     }
 }
 
@@ -147,5 +251,5 @@ fn nothing_kept_grows_beyond_its_bound() {
     assert_eq!(summary.error.map(|error| error.message.len()), Some(LABEL_BYTES_MAX));
 
     let many = format!(r#"{{"choices":[{}{{}}]}}"#, "{},".repeat(1_000_000));
-    assert!(!read_plain(many.as_bytes()).has_content);
+    assert!(!read_bytes(many.as_bytes()).has_content);
 }

@@ -5,9 +5,11 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::api::Family;
 
 #[derive(Debug, Clone)]
 struct Asked {
+    api: Api,
     model: Option<&'static str>,
     system: Option<&'static str>,
     parameters: Value,
@@ -15,14 +17,20 @@ struct Asked {
     strip_tools: bool,
 }
 
-const NOTHING: Asked =
-    Asked { model: None, system: None, parameters: Value::Null, ask_usage: false, strip_tools: false };
+const NOTHING: Asked = Asked {
+    api: Api::Chat,
+    model: None,
+    system: None,
+    parameters: Value::Null,
+    ask_usage: false,
+    strip_tools: false,
+};
 
 fn rewritten(text: &str, asked: &Asked) -> String {
     let parameters = asked.parameters.as_object().cloned().unwrap_or_default();
-    let Asked { model, system, ask_usage, strip_tools, .. } = *asked;
+    let Asked { api, model, system, ask_usage, strip_tools, .. } = *asked;
     let body = Body::read(text.as_bytes()).unwrap();
-    let edits = Edits { model, system, parameters: &parameters, ask_usage, strip_tools };
+    let edits = Edits { api, model, system, parameters: &parameters, ask_usage, strip_tools };
     String::from_utf8(rewrite(&body, &edits).into_owned()).unwrap()
 }
 
@@ -30,8 +38,14 @@ fn rewritten(text: &str, asked: &Asked) -> String {
 fn without_edits_the_body_is_not_even_copied() {
     let body = Body::read(br#" {"model":"m","stream_options":{"include_usage": true}} "#).unwrap();
     let parameters = Map::new();
-    let edits =
-        Edits { model: Some("m"), system: None, parameters: &parameters, ask_usage: true, strip_tools: true };
+    let edits = Edits {
+        api: Api::Chat,
+        model: Some("m"),
+        system: None,
+        parameters: &parameters,
+        ask_usage: true,
+        strip_tools: true,
+    };
     assert!(matches!(rewrite(&body, &edits), Cow::Borrowed(_)));
 }
 
@@ -54,6 +68,78 @@ fn a_system_message_comes_first() {
         assert_eq!(rewritten(&body(messages), &asked), body(expected));
     }
     assert_eq!(rewritten("{}", &asked), "{}");
+}
+
+#[test]
+fn messages_have_a_place_of_their_own_for_the_system() {
+    for (system, expected) in [
+        ("", r#","system":"Be \"kind\".""#),
+        (r#","system":null"#, r#","system":"Be \"kind\".""#),
+        (r#","system": "" "#, r#","system": "Be \"kind\"." "#),
+        (r#","system": "\u0042e br\u0069ef." "#, r#","system": "Be \"kind\".\n\n\u0042e br\u0069ef." "#),
+        (r#","system":[ ]"#, r#","system":[{"type":"text","text":"Be \"kind\"."} ]"#),
+        (
+            r#","system":[ {"text" : "a", "cache_control":{"type":"ephemeral"}} ]"#,
+            r#","system":[{"type":"text","text":"Be \"kind\"."}, {"text" : "a", "cache_control":{"type":"ephemeral"}} ]"#,
+        ),
+        (r#","system":7"#, r#","system":7"#),
+    ] {
+        for api in [Api::Messages, Api::CountTokens] {
+            let asked = Asked { api, system: Some("Be \"kind\"."), ..NOTHING };
+            assert_eq!(
+                rewritten(&format!(r#"{{"messages":[1]{system}}}"#), &asked),
+                format!(r#"{{"messages":[1]{expected}}}"#)
+            );
+        }
+    }
+}
+
+#[test]
+fn responses_take_the_system_as_instructions() {
+    let asked = Asked { api: Api::Responses, system: Some("s"), ..NOTHING };
+    for (text, expected) in [
+        (r#"{"input":"a"}"#, r#"{"input":"a","instructions":"s"}"#),
+        (r#"{"instructions":"\u0061"}"#, r#"{"instructions":"s\n\n\u0061"}"#),
+        (r#"{"instructions":null,"input":[]}"#, r#"{"instructions":"s","input":[]}"#),
+        (r#"{"instructions":["a"]}"#, r#"{"instructions":["a"]}"#),
+    ] {
+        assert_eq!(rewritten(text, &asked), expected);
+    }
+}
+
+#[test]
+fn what_an_api_has_no_place_for_is_left_out() {
+    let asked = Asked { system: Some("s"), ask_usage: true, strip_tools: true, ..NOTHING };
+    for (api, text) in [
+        (Api::Embeddings, r#"{"input":"a","tools":[1]}"#),
+        (Api::Chat, r#"{"a":1,"stream_options":{"include_usage":true}}"#),
+    ] {
+        assert_eq!(rewritten(text, &Asked { api, ..asked.clone() }), text);
+    }
+    let stream = r#"{"stream":true}"#;
+    for api in [Api::Responses, Api::Messages, Api::CountTokens, Api::Embeddings] {
+        assert_eq!(rewritten(stream, &Asked { api, ask_usage: true, ..NOTHING }), stream);
+    }
+    let chat = r#"{"messages":[1]}"#;
+    assert_eq!(rewritten(chat, &Asked { system: Some(""), ..NOTHING }), chat);
+}
+
+#[test]
+fn each_api_loses_its_own_tools() {
+    for (api, text, expected) in [
+        (
+            Api::Messages,
+            r#"{"tools":[1],"tool_choice":{},"mcp_servers":[],"container":"c","functions":[]}"#,
+            r#"{"functions":[]}"#,
+        ),
+        (
+            Api::Responses,
+            r#"{"tools":[1],"tool_choice":"auto","parallel_tool_calls":true,"max_tool_calls":3,"input":"a"}"#,
+            r#"{"input":"a"}"#,
+        ),
+    ] {
+        assert_eq!(rewritten(text, &Asked { api, strip_tools: true, ..NOTHING }), expected);
+    }
 }
 
 #[test]
@@ -110,6 +196,7 @@ fn a_version_parameter_does_not_bring_back_tools_that_are_stripped() {
 #[test]
 fn edits_of_one_member_come_together() {
     let asked = Asked {
+        api: Api::Chat,
         model: Some("gpt-4o"),
         system: Some("s"),
         parameters: json!({"model": "other", "messages": [{"role": "user"}], "stream_options": {"x": 1}}),
@@ -170,6 +257,9 @@ fn any_key() -> impl Strategy<Value = &'static str> {
         "\"stream_options\"",
         "\"tools\"",
         "\"tool_choice\"",
+        "\"mcp_servers\"",
+        "\"system\"",
+        "\"instructions\"",
         "\"temperature\"",
         "\"a\"",
         "\"b\"",
@@ -193,8 +283,10 @@ fn any_edits() -> impl Strategy<Value = Asked> {
         json!({"temperature": 0.5, "new": {"x": [1]}}),
     ]);
     let optional = |text| prop::option::of(Just(text));
-    (optional("gpt-4o"), optional("Be kind."), parameters, any::<bool>(), any::<bool>()).prop_map(
-        |(model, system, parameters, ask_usage, strip_tools)| Asked {
+    let api = prop::sample::select(Api::ALL.to_vec());
+    (api, optional("gpt-4o"), optional("Be kind."), parameters, any::<bool>(), any::<bool>()).prop_map(
+        |(api, model, system, parameters, ask_usage, strip_tools)| Asked {
+            api,
             model,
             system,
             parameters,
@@ -211,10 +303,10 @@ fn expected(mut value: Value, asked: &Asked) -> Value {
     if let Some(model) = asked.model {
         members.insert("model".to_owned(), json!(model));
     }
-    if let (Some(system), Some(Value::Array(messages))) = (asked.system, members.get_mut("messages")) {
-        messages.insert(0, json!({"role": "system", "content": system}));
+    if let Some(system) = asked.system {
+        expect_system(members, asked.api, system);
     }
-    if asked.ask_usage {
+    if asked.ask_usage && asked.api == Api::Chat {
         let options = members.entry("stream_options").or_insert(Value::Null);
         if options.is_null() {
             *options = json!({});
@@ -224,9 +316,29 @@ fn expected(mut value: Value, asked: &Asked) -> Value {
         }
     }
     if asked.strip_tools {
-        members.retain(|name, _| !TOOL_MEMBERS.contains(&name.as_str()));
+        members.retain(|name, _| !tool_members(asked.api).contains(&name.as_str()));
     }
     value
+}
+
+fn expect_system(members: &mut Map<String, Value>, api: Api, system: &str) {
+    let (name, first) = match api {
+        Api::Chat => ("messages", json!({ "role": "system", "content": system })),
+        Api::Messages | Api::CountTokens => ("system", json!({ "type": "text", "text": system })),
+        Api::Responses => ("instructions", Value::Null),
+        Api::Embeddings => return,
+    };
+    match members.get_mut(name) {
+        Some(Value::Array(items)) if !first.is_null() => items.insert(0, first),
+        Some(Value::String(text)) if api != Api::Chat && !text.is_empty() => {
+            *text = format!("{system}\n\n{text}")
+        }
+        Some(Value::Null) | None if api != Api::Chat => {
+            members.insert(name.to_owned(), json!(system));
+        }
+        Some(Value::String(text)) if api != Api::Chat => *text = system.to_owned(),
+        _ => {}
+    }
 }
 
 proptest! {
@@ -251,9 +363,12 @@ proptest! {
         let edits_name = |key: &str| match key {
             "\"temperature\"" => !asked.parameters.as_object().unwrap().is_empty(),
             "\"model\"" | "\"mod\\u0065l\"" => asked.model.is_some(),
-            "\"messages\"" => asked.system.is_some(),
-            "\"stream_options\"" => asked.ask_usage,
-            "\"tools\"" | "\"tool_choice\"" => asked.strip_tools,
+            "\"messages\"" => asked.system.is_some() && asked.api == Api::Chat,
+            "\"system\"" => asked.system.is_some() && asked.api.family() == Family::Anthropic,
+            "\"instructions\"" => asked.system.is_some() && asked.api == Api::Responses,
+            "\"stream_options\"" => asked.ask_usage && asked.api == Api::Chat,
+            "\"tools\"" | "\"tool_choice\"" => asked.strip_tools && asked.api != Api::Embeddings,
+            "\"mcp_servers\"" => asked.strip_tools && asked.api.family() == Family::Anthropic,
             _ => false,
         };
         let mut rest = edited.as_str();
@@ -273,7 +388,7 @@ proptest! {
     fn any_text_is_read_or_refused_and_a_read_one_is_kept(text in any::<String>()) {
         if let Ok(body) = Body::read(text.as_bytes()) {
             let parameters = Map::new();
-            let edits = Edits { model: None, system: None, parameters: &parameters, ask_usage: false, strip_tools: false };
+            let edits = Edits { api: Api::Chat, model: None, system: None, parameters: &parameters, ask_usage: false, strip_tools: false };
             prop_assert_eq!(&*rewrite(&body, &edits), text.as_bytes());
         }
     }

@@ -15,6 +15,7 @@ fn events(pieces: &[&[u8]]) -> Vec<String> {
                 format!("{}|{}", String::from_utf8_lossy(event.name), String::from_utf8_lossy(&event.data))
             }
             Seen::TooLong => "TOO LONG".to_owned(),
+            Seen::Skipped(name) => format!("SKIPPED {}", String::from_utf8_lossy(name)),
         });
     };
     for piece in pieces {
@@ -47,11 +48,22 @@ fn events_are_read_as_the_standard_says() {
 fn an_event_that_is_too_long_is_told_once_and_the_next_is_read() {
     let long = vec![b'x'; EVENT_BYTES_MAX / 2];
     let whole = [b"data: ", &*long, &*long, b"\n\n"].concat();
-    assert_eq!(events(&[&whole, b"data: a\n\n"]), ["TOO LONG", "|a"]);
+    assert_eq!(events(&[&whole, b"data: a\n\n"]), ["TOO LONG", "SKIPPED ", "|a"]);
     assert_eq!(
         events(&[b"data: ", &long, &long, b"x", &long, b"\n", b"\n", b"data: a\n\n"]),
-        ["TOO LONG", "|a"]
+        ["TOO LONG", "SKIPPED ", "|a"]
     );
+}
+
+#[test]
+fn the_name_of_an_event_that_is_too_long_is_told_at_its_end() {
+    let long = vec![b'x'; EVENT_BYTES_MAX];
+    let whole = [b"event: last\ndata: ", &*long, b"\n\n"].concat();
+    assert_eq!(events(&[&whole]), ["TOO LONG", "SKIPPED last"]);
+    let pieces: Vec<&[u8]> = whole.chunks(10_000).collect();
+    assert_eq!(events(&pieces), ["TOO LONG", "SKIPPED last"]);
+    // One that is cut off has no end.
+    assert_eq!(events(&[&whole[..whole.len() - 1]]), ["TOO LONG"]);
 }
 
 #[test]

@@ -127,6 +127,11 @@ impl Server {
         heard(&self.said, words).await;
     }
 
+    /// The process, as the system numbers it.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// SIGKILL: no farewell.
     pub fn kill(mut self) {
         self.process.kill().unwrap();

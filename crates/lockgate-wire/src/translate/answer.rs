@@ -1,0 +1,27 @@
+//! Translates plain answers.
+//!
+//! What an answer means carries over: what was thought and said, the tools that are called, how it ended and what it used.
+//! What only one form can say (citations, tools that ran at the provider, encrypted thinking, log probabilities, further
+//! choices) is left out. An answer that does not tell how it ended is not taken for a whole one.
+//!
+//! The parts that plain answers and streams share are in here too: [`ending`], [`usage`], and [`chat`] and [`json`] to read by.
+
+pub(super) mod chat;
+pub(super) mod ending;
+mod from_chat;
+mod from_messages;
+pub(super) mod json;
+pub(super) mod usage;
+
+use super::{BadAnswer, Way};
+
+/// A target's plain answer in the form that the caller expects. `created` is in seconds since 1970, for a form that tells it.
+pub fn answer(way: Way, body: &[u8], created: i64) -> Result<Vec<u8>, BadAnswer> {
+    match way {
+        Way::ChatToMessages => from_messages::answer(body, created),
+        Way::MessagesToChat => from_chat::answer(body, created),
+    }
+}
+
+#[cfg(test)]
+mod tests;
