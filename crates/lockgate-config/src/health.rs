@@ -259,6 +259,12 @@ impl Inner {
 }
 
 impl Pass {
+    /// Whether the call is one of a few by which it is found out whether the target is well again. What it has begun to answer
+    /// tells enough; it need not keep others waiting until it has ended.
+    pub fn is_probe(&self) -> bool {
+        self.ticket.as_ref().is_some_and(Ticket::is_probe)
+    }
+
     /// The call has ended; `why` says how in a word, for the record of a failure. The change that it made, if it made one.
     pub fn end(mut self, now: Timestamp, outcome: Outcome, why: &str) -> Option<Change> {
         let ticket = self.ticket.take()?;

@@ -403,3 +403,21 @@ fn a_plan_is_compared_with_the_feature_that_it_is_to_judge() {
     assert_eq!(told("    segments: [ tier ]\n    feedback: { resolved: rate }\n"), Vec::<String>::new());
     assert_eq!(check_plan_for(&read(SMALL).features["reply"], &Plan::standard()), []);
 }
+
+#[test]
+fn a_model_is_asked_again_and_an_agent_only_where_that_is_written() {
+    let retries = |target: &str| {
+        let file = format!(
+            "targets:\n  t: {target}\nfeatures:\n  f: {{ owner: o, stable: v, versions: {{ v: {{ kind: model, chain: [{{ target: t }}] }} }} }}\n"
+        );
+        let file = if target.contains("openai") {
+            file.replace("{ target: t }", "{ target: t, model: m }")
+        } else {
+            file
+        };
+        read(&file).features["f"].versions["v"].chain[0].retries
+    };
+    assert_eq!(retries("{ kind: openai, base_url: \"http://127.0.0.1:1/v1\" }"), 2);
+    assert_eq!(retries("{ kind: agent, base_url: \"http://127.0.0.1:1/\" }"), 0);
+    assert_eq!(retries("{ kind: agent, base_url: \"http://127.0.0.1:1/\", retries: 1 }"), 1);
+}

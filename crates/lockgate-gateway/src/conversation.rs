@@ -39,6 +39,14 @@ pub(crate) async fn of(gateway: &Gateway, api: Option<Api>, body: Option<&Body<'
     Some(Began { revision: answer.version.revision, target })
 }
 
+/// Whether a call goes on with what a provider keeps, or adds to it. A copy of it would fail at another target, or write into the
+/// user's own conversation.
+pub(crate) fn is_kept_elsewhere(api: Option<Api>, body: Option<&Body<'_>>) -> bool {
+    let is_set = |body: &Body<'_>, name| body.get(name).is_some_and(|value| value != "null");
+    api == Some(Api::Responses)
+        && body.is_some_and(|body| is_set(body, "previous_response_id") || is_set(body, "conversation"))
+}
+
 /// Sends a call to the target that holds its conversation: through the version that its caller has, where that asks the same
 /// target, else through the one by which it began. A version that was taken out of service is not brought back for it.
 pub(crate) fn pin(began: Began, assigned: &mut Assigned, table: &Table) {

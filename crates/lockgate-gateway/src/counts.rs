@@ -37,6 +37,8 @@ pub struct Counts {
     pub shadows_late: u64,
     /// Copies not made because the trial had ended or the process was stopping.
     pub shadows_withdrawn: u64,
+    /// Copies not made because the call goes on with a conversation that a provider keeps.
+    pub shadows_stateful: u64,
     /// Pairs of answers that were not kept for people because there were too many.
     pub samples_dropped: u64,
     /// Trials that this gateway took out of its own table, because of what it saw in its own calls.

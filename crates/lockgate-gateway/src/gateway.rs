@@ -155,6 +155,7 @@ impl Gateway {
             shadows_unpaid: shadows.unpaid.value(),
             shadows_late: shadows.late.value(),
             shadows_withdrawn: shadows.withdrawn.value(),
+            shadows_stateful: shadows.stateful.value(),
             samples_dropped: shadows.samples.value(),
             retreats: self.retreats.value(),
         }

@@ -78,25 +78,18 @@ async fn act(gateway: Arc<Gateway>, request: Request<Incoming>, stage: Stage) ->
         outside: Duration::ZERO,
     };
     let family = family(request.uri().path(), request.headers());
-    let mut response = match answer(&gateway, &config, request, &mut arrival, &stage).await {
-        Ok(Answered::Own(response)) => response.map(WholeBody::own),
-        Ok(Answered::Whole(response)) => return Some(response),
-        Ok(Answered::Staged) => return None,
-        Err(failure) => refusal::response(&failure, family, &arrival.id.to_string()).map(WholeBody::own),
-    };
-    let inside = arrival.at.elapsed().saturating_sub(arrival.outside);
-    headers::tell_call(response.headers_mut(), arrival.id, inside);
-    Some(response)
+    match answer(&gateway, &config, request, &mut arrival, &stage).await {
+        Ok(answered) => answered,
+        Err(failure) => Some(own(refusal::response(&failure, family, &arrival.id.to_string()), &arrival)),
+    }
 }
 
-/// How a request was answered.
-enum Answered {
-    /// By ourselves.
-    Own(Response<Bytes>),
-    /// By a target or a failure of all of them, whole.
-    Whole(Response<WholeBody>),
-    /// On the stage.
-    Staged,
+/// An answer of our own.
+fn own(response: Response<Bytes>, arrival: &Arrival) -> Response<WholeBody> {
+    let mut response = response.map(WholeBody::own);
+    let inside = arrival.at.elapsed().saturating_sub(arrival.outside);
+    headers::tell_call(response.headers_mut(), arrival.id, inside);
+    response
 }
 
 async fn answer(
@@ -105,24 +98,22 @@ async fn answer(
     request: Request<Incoming>,
     arrival: &mut Arrival,
     stage: &Stage,
-) -> Result<Answered, Failure> {
+) -> Result<Option<Response<WholeBody>>, Failure> {
     let bytes_max = config.bounds.header_bytes_max;
     if headers::weight(request.headers()) > bytes_max {
         return Err(Failure::HeadersTooLarge { bytes_max });
     }
-    let own = match endpoint(request.method(), request.uri().path())? {
+    let response = match endpoint(request.method(), request.uri().path())? {
         Endpoint::Call(api) => return call(gateway, config, api, request, arrival, stage).await,
         Endpoint::Models => models::list(config, request.headers(), request.uri().query())?,
         Endpoint::Model(name) => models::one(config, request.headers(), &name)?,
         Endpoint::Feedback => feedback::receive(gateway, config, request, arrival.deadline).await?,
-        Endpoint::Flag(feature) => {
-            ofrep::evaluate(gateway, config, request, &feature, arrival.deadline).await
-        }
+        Endpoint::Flag(feature) => ofrep::evaluate(gateway, config, request, &feature, arrival).await,
         Endpoint::Flags => ofrep::evaluate_all(gateway, config, request, arrival.deadline).await,
         Endpoint::Live => health::live(),
         Endpoint::Ready => health::ready(gateway),
     };
-    Ok(Answered::Own(own))
+    Ok(Some(own(response, arrival)))
 }
 
 /// A call of a feature, step by step.
@@ -133,7 +124,7 @@ async fn call(
     request: Request<Incoming>,
     arrival: &mut Arrival,
     stage: &Stage,
-) -> Result<Answered, Failure> {
+) -> Result<Option<Response<WholeBody>>, Failure> {
     let (head, incoming) = request.into_parts();
     let allowed = shorten_deadline(arrival, &head.headers)?;
     let client = caller::authenticate(config, &head.headers)?;
@@ -175,7 +166,11 @@ async fn call(
     question.deadline -= answer::reserve(&assigned.version, allowed);
     let mut observation = Observation::begin(gateway, place, arrival, &assigned, &caller);
     if let Some(candidate) = assigned.shadow.take() {
-        observation.plan_shadow(Planned::new(&feature, candidate, &caller, &question));
+        if conversation::is_kept_elsewhere(api, body.as_ref()) {
+            gateway.shadows.drops().stateful.add(1);
+        } else {
+            observation.plan_shadow(Planned::new(&feature, candidate, &caller, &question));
+        }
     }
 
     let early =
@@ -189,14 +184,13 @@ async fn call(
     let about = telling::about(&assigned, &tried);
     let telling = Telling::new(stage, &gateway.clock, arrival, api, config.bounds.ping, about);
     telling::note(&assigned, &tried, arrival.id, answered.as_ref().err());
-    let whole = match answered {
+    Ok(match answered {
         Ok(answer) => {
             let resume = Resume::new(gateway, &mut assigned, &question);
             relay::to_client(answer, observation, &telling, resume).await
         }
         Err(failure) => relay::failure(&failure, observation, &telling).await,
-    };
-    Ok(whole.map_or(Answered::Staged, Answered::Whole))
+    })
 }
 
 /// Waits for an answer. A client that waits for a stream is sent comments meanwhile, so that nobody in between takes its connection

@@ -36,6 +36,7 @@ use crate::answers::EVALUATED;
 use crate::assign::{self, Assigned};
 use crate::caller::{self, Caller, may_call};
 use crate::gateway::Gateway;
+use crate::handle::Arrival;
 use crate::handle::echo;
 use crate::record::Subject;
 use crate::tally::{self, Begun};
@@ -72,9 +73,9 @@ pub(crate) async fn evaluate(
     config: &Config,
     request: Request<Incoming>,
     feature: &str,
-    deadline: Instant,
+    arrival: &Arrival,
 ) -> Response<Bytes> {
-    match one(gateway, config, request, feature, deadline).await {
+    match one(gateway, config, request, feature, arrival).await {
         Ok(response) => response,
         Err(refused) => refused.response(Some(feature)),
     }
@@ -98,12 +99,12 @@ async fn one(
     config: &Config,
     request: Request<Incoming>,
     feature: &str,
-    deadline: Instant,
+    arrival: &Arrival,
 ) -> Result<Response<Bytes>, Refused> {
     let (head, incoming) = request.into_parts();
     let client = caller::authenticate(config, &head.headers)?;
     let _place = admit::place(&gateway.places, config.bounds.calls_max)?;
-    let bytes = read(config, &head.headers, incoming, deadline).await?;
+    let bytes = read(config, &head.headers, incoming, arrival.deadline).await?;
     let context = Context::read(&bytes)?;
 
     let table = gateway.live.table();
@@ -115,7 +116,8 @@ async fn one(
         return Err(Failure::NotAllowed { feature: feature.name.to_string() }.into());
     }
     let evaluation = Evaluation::of(gateway, table, &feature, client, &head.headers, &context)?;
-    Ok(json(StatusCode::OK, &evaluation.told(evaluation.count(gateway))))
+    evaluation.count(gateway, arrival.id);
+    Ok(json(StatusCode::OK, &evaluation.told(arrival.id)))
 }
 
 async fn all(
@@ -150,7 +152,12 @@ async fn all(
         let flags: Vec<Value> = evaluations
             .iter()
             .map(|(name, evaluated)| match evaluated {
-                Ok(evaluation) => evaluation.told(evaluation.count(gateway)),
+                Ok(evaluation) => {
+                    // A request has one id, and each of its evaluations is reported by one of its own.
+                    let id = RequestId(Uuid::now_v7());
+                    evaluation.count(gateway, id);
+                    evaluation.told(id)
+                }
                 Err(refused) => refused.told(Some(name.as_str())),
             })
             .collect();
@@ -201,10 +208,11 @@ impl Evaluation {
         Ok(Self { assigned, caller, reason, killed })
     }
 
-    /// Notes it, so that what is reported of it later finds the version, and counts it. Returns the id by which it is reported.
-    fn count(&self, gateway: &Gateway) -> RequestId {
+    /// Notes it, so that what is reported of it later finds the version, and counts it. `id` is the one by which it is
+    /// reported.
+    fn count(&self, gateway: &Gateway, id: RequestId) {
         let (assigned, caller) = (&self.assigned, &self.caller);
-        let (id, ts) = (RequestId(Uuid::now_v7()), gateway.clock.now());
+        let ts = gateway.clock.now();
         let subject = Subject {
             feature: assigned.feature.name.clone(),
             revision: assigned.version.id.revision,
@@ -238,7 +246,6 @@ impl Evaluation {
             tier: None,
             status: EVALUATED,
         });
-        id
     }
 
     fn told(&self, id: RequestId) -> Value {

@@ -82,6 +82,7 @@ pub(crate) struct Drops {
     pub(crate) unpaid: Counter,
     pub(crate) late: Counter,
     pub(crate) withdrawn: Counter,
+    pub(crate) stateful: Counter,
     pub(crate) samples: Counter,
 }
 

@@ -332,7 +332,7 @@ impl Asking<'_> {
         let error = api.and_then(|api| read_plain(api, &bytes).error);
         let fault = blame::of(status.as_u16(), error.as_ref());
         let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-        let retry_after = blame::retry_after(header, self.clock.now().as_second());
+        let retry_after = blame::retry_after_of(header, self.clock.now().as_second(), error.as_ref());
         let bytes = match self.spoken.way {
             Some(way) => {
                 head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -35,7 +35,8 @@ pub fn install(folder: &Path, name: &str, list: &Path, dependencies: Dependencie
     stamp::clear(&environment)?;
     run(quiet(&uv).args(["venv", "--python", "python3"]).arg(&environment))?;
     let mut command = quiet(&uv);
-    command.args(["pip", "install", "--python"]).arg(&python);
+    // Compiled once here, and not by each of the tests, of which none may write.
+    command.args(["pip", "install", "--compile-bytecode", "--python"]).arg(&python);
     if dependencies == Dependencies::LeftOut {
         command.arg("--no-deps");
     }

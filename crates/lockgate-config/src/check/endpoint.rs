@@ -10,6 +10,7 @@ use std::sync::Arc;
 use http::header::{self, HeaderName};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Uri};
+use lockgate_core::retry;
 use lockgate_wire::api::Api;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -94,7 +95,11 @@ impl Check<'_> {
         // What only models have.
         let model = speaks.is_some().then_some(fields);
         let breaker = self.breaker(fields);
-        let retries = self.retries(fields);
+        let retries = match speaks {
+            // An agent may have acted before it failed, so it is asked again only where that is written.
+            None if !fields.has("retries") => Some(retry::Settings { retries: 0, ..Default::default() }),
+            _ => self.retries(fields),
+        };
         let endpoint = Endpoint {
             base_url: base_url?,
             api_key: api_key.map_or(Some(None), |key| key.map(Some))?,

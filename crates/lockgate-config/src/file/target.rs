@@ -78,6 +78,12 @@ const RETRIES_KEY: Key = optional(
     Kind::Either(&RETRIES_COUNT, &RETRIES_IN_DETAIL),
     "How a failed call is tried again here before the next tier is asked: how often, or more in detail.",
 );
+const AGENT_RETRIES_KEY: Key = optional(
+    "retries",
+    Kind::Either(&RETRIES_COUNT, &RETRIES_IN_DETAIL),
+    "How a failed call is tried again here: how often, or more in detail. Not at all where nothing is written, because an agent may \
+     have acted before it failed.",
+);
 /// A tenth further try helps nobody who waits.
 pub(super) const RETRIES_COUNT: Kind = Kind::Whole(0, 10);
 static RETRIES_IN_DETAIL: Kind = Kind::Shape(&RETRIES);
@@ -207,7 +213,7 @@ pub(crate) static AGENT: Shape = Shape {
         STREAM_TIMEOUT,
         SLA,
         BREAKER_KEY,
-        RETRIES_KEY,
+        AGENT_RETRIES_KEY,
     ],
 };
 
