@@ -217,3 +217,12 @@ fn every_provider_of_the_guide_is_a_target_that_checks_clean() {
         assert_eq!(loaded.warnings, [], "{snippet}");
     }
 }
+
+#[test]
+fn the_chain_of_the_guide_checks_clean() {
+    let guide = text_of(&root().join("docs/guide/chains.md"));
+    let snippets = snippets(&guide);
+    assert_eq!(snippets.len(), 1);
+    let loaded = parse(&snippets[0], Path::new(""), &env).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(loaded.warnings, []);
+}

@@ -3,6 +3,8 @@
 //! The bound is on the memory of the server's process, read from `/proc`, while ordinary calls go on. What each kind of client
 //! costs is printed; that the ordinary calls are answered, all of them, is what matters.
 
+#![expect(clippy::print_stdout, reason = "what each kind of client costs is told as it was measured")]
+
 use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Arc;
@@ -79,7 +81,7 @@ impl Watch {
                 let mut caller = Caller::connect(address).await;
                 while !stop.load(Ordering::Relaxed) {
                     let answer = tokio::time::timeout(LONG_ENOUGH, caller.ask("somebody")).await;
-                    let answer = answer.expect("an ordinary call waits for an answer");
+                    let answer = answer.unwrap();
                     assert!(answer.status == 200 && answer.body.contains("on its way"), "{answer:?}");
                     answered.fetch_add(1, Ordering::Relaxed);
                     highest.fetch_max(resident_kb(process), Ordering::Relaxed);
@@ -124,7 +126,7 @@ impl Watch {
 
     async fn end(self) {
         self.stop.store(true, Ordering::Relaxed);
-        self.calling.await.expect("every ordinary call was answered");
+        self.calling.await.unwrap();
         println!("all {} ordinary calls were answered", self.answered.load(Ordering::Relaxed));
     }
 }
@@ -227,7 +229,7 @@ async fn gigabyte(address: SocketAddr, framing: Framing) -> String {
     let status = answer.lines().next().unwrap_or_default().to_owned();
     // A reset can overtake the answer of a server that hangs up on bytes it does not want.
     assert!(status.is_empty() || status.contains("413"), "{answer}");
-    tokio::time::timeout(LONG_ENOUGH, sending).await.expect("the rest is neither taken nor refused").unwrap();
+    tokio::time::timeout(LONG_ENOUGH, sending).await.unwrap().unwrap();
     let sent = sent.load(Ordering::Relaxed);
     assert!(sent < GIGABYTE, "all of it was taken");
     format!("`{status}` after {} MB", sent >> 20)

@@ -1,3 +1,5 @@
+//! Translated requests.
+
 mod to_chat;
 mod to_messages;
 

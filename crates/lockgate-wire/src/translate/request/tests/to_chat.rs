@@ -1,3 +1,5 @@
+//! Messages calls, said as chat completions.
+
 use serde_json::{Value, json};
 
 use super::{Way, translated, with};

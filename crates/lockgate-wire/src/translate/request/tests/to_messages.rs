@@ -1,3 +1,5 @@
+//! Chat completions calls, said as messages.
+
 use serde_json::{Value, json};
 
 use super::{Way, translated, with};
