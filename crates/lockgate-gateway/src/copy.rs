@@ -223,8 +223,11 @@ async fn read(
 }
 
 /// How far the two answers agree; `None` where that cannot be said: one of them is not whole, or stable called tools that the
-/// candidate was not given.
+/// candidate was not given, or they say nothing that could be compared.
 fn compare(planned: &Planned, candidate: &AnswerSummary, had_tools: bool) -> Option<Agreement> {
+    if planned.api.is_some_and(|api| !api.is_conversation()) {
+        return None;
+    }
     let stable = planned.stable.as_deref().filter(|stable| !stable.is_cut)?;
     if candidate.is_cut || (!had_tools && !stable.tool_calls.is_empty()) {
         return None;

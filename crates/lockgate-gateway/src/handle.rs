@@ -183,7 +183,7 @@ async fn call(
     arrival.outside += asking.elapsed();
     let about = telling::about(&assigned, &tried);
     let telling = Telling::new(stage, &gateway.clock, arrival, api, config.bounds.ping, about);
-    telling::note(&assigned, &tried, arrival.id, answered.as_ref().err());
+    telling::note(&assigned, &tried, arrival.id, answered.as_ref());
     Ok(match answered {
         Ok(answer) => {
             let resume = Resume::new(gateway, &mut assigned, &question);

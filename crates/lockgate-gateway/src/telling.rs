@@ -12,7 +12,7 @@ use lockgate_wire::api::Api;
 use lockgate_wire::error::Failure;
 use tokio::time::Instant;
 
-use crate::answer::Tried;
+use crate::answer::{Answer, Kind, Tried};
 use crate::assign::Assigned;
 use crate::handle::Arrival;
 use crate::headers::{self, ARM, ATTEMPTS, FALLBACK, FEATURE, REVISION, VERSION};
@@ -121,9 +121,11 @@ pub(crate) fn about(assigned: &Assigned, tried: &Tried) -> HeaderMap {
     told
 }
 
-/// Notes in the log what did not go as it should.
-pub(crate) fn note(assigned: &Assigned, tried: &Tried, call: RequestId, failure: Option<&Failure>) {
-    if tried.steps.is_empty() && failure.is_none() {
+/// Notes in the log what did not go as it should. That a caller asked for what cannot be is the caller's business.
+pub(crate) fn note(assigned: &Assigned, tried: &Tried, call: RequestId, answered: Result<&Answer, &Failure>) {
+    let failure = answered.err();
+    let is_callers = answered.is_ok_and(|answer| answer.kind == Kind::CallersFault);
+    if is_callers || (tried.steps.is_empty() && failure.is_none()) {
         return;
     }
     let steps: Vec<String> = tried.steps.iter().map(|(target, why)| format!("{target}={why}")).collect();
