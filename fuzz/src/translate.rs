@@ -6,7 +6,7 @@ use lockgate_wire::api::Api;
 use lockgate_wire::body::Body;
 use lockgate_wire::reader::{StreamReader, read_plain};
 use lockgate_wire::sse::{Cutter, Events, Seen};
-use lockgate_wire::translate::{self, DROPPED_MAX, RequestSettings, StreamTranslator, Way};
+use lockgate_wire::translate::{self, DROPPED_MAX, RequestSettings, StreamTranslator, Wanted, Way};
 use serde_json::Value;
 
 const CREATED: i64 = 1_700_000_000;
@@ -48,12 +48,14 @@ pub fn request(way: Way, data: &[u8]) {
 
 /// What the caller is told is one of the caller's answers, or one of its errors.
 pub fn answer(way: Way, data: &[u8]) {
-    if let Ok(told) = translate::answer(way, data, CREATED) {
+    for thinking in [false, true] {
+        let wanted = Wanted { usage_chunk: true, thinking };
+        let Ok(told) = translate::answer(way, data, CREATED, wanted) else { continue };
         let answer = read_plain(asked(way), &told);
         let text = String::from_utf8_lossy(&told);
         assert!(!answer.is_unreadable && answer.error.is_none(), "{answer:?}: {text}");
         let source = read_plain(way.spoken(), data);
-        // A translation may be read as far as it goes where a reader has given up, at bytes that are no text for example.
+        // A translation may be read as far as it goes where a reader has given up, at an escape that is no character for example.
         let is_said = source.has_content || source.is_unreadable;
         assert!(is_said || !answer.has_content, "nobody said {text}");
         let may_differ = source.is_unreadable || source.refusal.is_some();
@@ -68,8 +70,9 @@ pub fn answer(way: Way, data: &[u8]) {
 
 /// What the caller is told are whole events of the caller's API; its terminal event comes with the target's and not without.
 pub fn stream(way: Way, data: &[u8]) {
-    for include_usage in [false, true] {
-        let mut translator = StreamTranslator::new(way, CREATED, include_usage);
+    for is_wanted in [false, true] {
+        let mut translator =
+            StreamTranslator::new(way, CREATED, Wanted { usage_chunk: is_wanted, thinking: is_wanted });
         let mut source = StreamReader::new(way.spoken(), KEPT);
         let mut told = StreamReader::new(asked(way), KEPT);
         let mut cutter = Cutter::default();

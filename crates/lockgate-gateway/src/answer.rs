@@ -12,13 +12,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
 use lockgate_config::health::{Pass, Patient};
 use lockgate_config::live::Table;
 use lockgate_config::value::{Endpoint, Price, Tier, Times, Version};
 use lockgate_core::breaker::Outcome;
 use lockgate_core::name::FeatureName;
 use lockgate_core::retry;
+use lockgate_wire::answer::AnswerError;
 use lockgate_wire::api::Api;
 use lockgate_wire::blame::Blame;
 use lockgate_wire::error::Failure;
@@ -36,6 +36,9 @@ use crate::trouble::TargetError;
 
 /// Most steps that are told of one call; a chain of many tiers that all fail is told by its beginning.
 const STEPS_MAX: usize = 24;
+/// How often a call is assigned anew because the table changed under it. Tables change by people's and rollouts' doing, not by the
+/// hundred while a call is under way.
+const REASSIGNED_MAX: u32 = 8;
 
 /// An answer for the client, and where it is from.
 #[derive(Debug)]
@@ -72,8 +75,10 @@ pub(crate) struct Tried {
     last_error: Option<String>,
     /// The last error that a target told and that may be passed on.
     last_told: Option<Answer>,
-    /// What could not be said to a target, of a call that wants all or nothing.
-    not_translatable: Option<Vec<String>>,
+    /// Why the call could not be said to a target that speaks another API.
+    not_translatable: Option<Failure>,
+    /// What a target said of the caller's own fault, where its words cannot be passed on as they are.
+    last_rejected: Option<Failure>,
     not_spoken: bool,
     /// Whether a tier has failed, by no fault of the caller's.
     has_failed: bool,
@@ -108,7 +113,7 @@ pub(crate) async fn from_chain(
     tried: &mut Tried,
     observation: &mut Observation,
 ) -> Result<Answer, Failure> {
-    let mut is_reassigned = false;
+    let mut reassigned = 0;
     let mut index = assigned.first_tier;
     let mut tries = 0;
     loop {
@@ -118,11 +123,14 @@ pub(crate) async fn from_chain(
             // The version was withdrawn while its tier before was asked, and whoever withdrew it was told that no call starts
             // on it any more. What is in force now answers; the outcome still belongs to the version first assigned, but for
             // the failures of the one that steps in. The headers tell that one, for it made the answer.
-            if std::mem::replace(&mut is_reassigned, true) {
-                break;
+            reassigned += 1;
+            if reassigned > REASSIGNED_MAX {
+                return tried.fixed(gateway, assigned, question);
             }
             let (table, feature) = (gateway.live.table(), assigned.feature.name.clone());
-            *assigned = assign::version(table, &feature, caller, &question.id.to_string())?;
+            let anew = assign::version(table, &feature, caller, &question.id.to_string())?;
+            // Where the call's conversation is does not change by it.
+            *assigned = Assigned { pinned: assigned.pinned.take(), ..anew };
             if assigned.version.id != version.id {
                 observation.replaced();
                 index = assigned.first_tier;
@@ -210,7 +218,7 @@ impl<'a> At<'a> {
         }
         let put = tier::put(self.question, self.tier, self.endpoint)?;
         let patient = self.gateway.live.health().of(&self.tier.target.name, self.endpoint);
-        let draw = draw(self.question.id, tried.attempts);
+        let draw = draw(self.question.id, tried.attempts * 2);
         let pass = patient
             .admit(self.endpoint, self.gateway.clock.now(), draw, tries > 0)
             .map_err(|_| TargetError::CircuitOpen { target: target() })?;
@@ -236,7 +244,10 @@ impl<'a> At<'a> {
             Ok(answer) => {
                 let is_slow = tier.times.sla.is_some_and(|sla| started.elapsed() > sla);
                 let mut answer = Answer::new(answer, index, tier, assigned);
-                if is_slow {
+                if assigned.drill.is_some() {
+                    // What a rehearsal makes slow says nothing of the target.
+                    drop(pass);
+                } else if is_slow {
                     pass.end(now, Outcome::Failed, "slow");
                 } else if matches!(answer.answer.told, Told::Stream(_)) && !pass.is_probe() {
                     answer.pass = Some(pass);
@@ -280,12 +291,14 @@ impl<'a> At<'a> {
             Blame::Target | Blame::Limited => {
                 if fault.is_retryable
                     && tries <= self.tier.retries
-                    && let Some(pause) = self.pause(&error, tries, tried)
+                    && let Some(pause) = self.pause(&error, tries, assigned, tried)
                 {
                     tried.step(&error, self);
                     return After::Again(pause);
                 }
-                observation.tier_failed(self.index, &error);
+                if !self.is_callers_hurry(&error) {
+                    observation.tier_failed(self.index, &error);
+                }
                 tried.has_failed = true;
                 tried.note(error, self, assigned);
             }
@@ -300,9 +313,19 @@ impl<'a> At<'a> {
         After::Next
     }
 
-    /// The pause before the tier is asked again; `None` where there is no time or no budget for it.
-    fn pause(&self, error: &TargetError, tries: u32, tried: &Tried) -> Option<Duration> {
-        let draw = draw(self.question.id, tried.attempts);
+    /// Whether the call's time ran out because its caller gave it less than others have.
+    fn is_callers_hurry(&self, error: &TargetError) -> bool {
+        matches!(error, TargetError::OutOfTime { .. }) && self.question.is_hurried
+    }
+
+    /// The pause before the tier is asked again; `None` where there is no time or no budget for it, or where waiting as long as the
+    /// target asks for would keep the call from a tier that is well.
+    fn pause(&self, error: &TargetError, tries: u32, assigned: &Assigned, tried: &Tried) -> Option<Duration> {
+        let is_last = self.index + 1 >= assigned.version.chain.len();
+        if !is_last && error.retry_after().is_some_and(|asked| asked > self.endpoint.retries.max) {
+            return None;
+        }
+        let draw = draw(self.question.id, tried.attempts * 2 + 1);
         let pause = retry::pause(&self.endpoint.retries, tries, error.retry_after(), draw);
         let is_in_time = Instant::now() + pause < self.question.deadline;
         let now = self.gateway.clock.now();
@@ -340,13 +363,19 @@ impl Tried {
     fn note(&mut self, error: TargetError, at: &At<'_>, assigned: &Assigned) {
         self.step(&error, at);
         self.last_error = Some(error.to_string());
-        let is_callers = matches!(error.fault().blame, Blame::ContextLength);
+        let blame = error.fault().blame;
+        let is_callers = blame == Blame::ContextLength;
         match error {
-            TargetError::Status { status, answer, .. } if may_be_told(status) => {
+            // What is ours to mend is nothing to tell: a client would take it for its own doing, and some providers repeat
+            // parts of a key in it.
+            TargetError::Status { answer, .. } if blame != Blame::Ours => {
                 let kind = if is_callers { Kind::CallersFault } else { Kind::LastResort };
                 self.last_told = Some(Answer { kind, ..Answer::new(*answer, at.index, at.tier, assigned) });
             }
-            TargetError::NotTranslatable { dropped, .. } => self.not_translatable = Some(dropped),
+            TargetError::Told { error, .. } if is_callers => {
+                self.last_rejected = Some(rejected(blame, *error))
+            }
+            TargetError::NotTranslatable { failure, .. } => self.not_translatable = Some(failure),
             TargetError::NotSpoken { .. } => self.not_spoken = true,
             _ => {}
         }
@@ -360,14 +389,7 @@ impl Tried {
                 kind: Kind::CallersFault,
                 ..Answer::new(*answer, at.index, at.tier, assigned)
             })),
-            TargetError::Told { error, fault, .. } => After::Refuse(Failure::Rejected {
-                code: match fault.blame {
-                    Blame::ContentFilter => "content_filter",
-                    Blame::ContextLength => "context_length_exceeded",
-                    _ => "rejected",
-                },
-                message: error.message,
-            }),
+            TargetError::Told { error, fault, .. } => After::Refuse(rejected(fault.blame, *error)),
             _ => After::Next,
         }
     }
@@ -377,16 +399,37 @@ impl Tried {
         if self.attempts > 0 || self.has_failed {
             return None;
         }
-        if let Some(dropped) = self.not_translatable.take() {
-            return Some(Failure::NotTranslatable { dropped });
+        if let Some(failure) = self.not_translatable.take() {
+            return Some(failure);
         }
         let api = question.api.filter(|_| self.not_spoken)?;
         Some(not_spoken(api, &assigned.feature.name, &assigned.version))
     }
 
+    /// The fixed answer of a version, whatever else there is in its chain.
+    fn fixed(
+        &mut self,
+        gateway: &Gateway,
+        assigned: &Assigned,
+        question: &Question<'_>,
+    ) -> Result<Answer, Failure> {
+        for (index, tier) in assigned.version.chain.iter().enumerate() {
+            let answer =
+                rules_of(tier).and_then(|rules| from_rules(rules, &gateway.clock, question, index > 0));
+            if let Some(answer) = answer {
+                self.attempts += 1;
+                return Ok(Answer::new(answer, index, tier, assigned));
+            }
+        }
+        self.last_resort(question, assigned)
+    }
+
     /// The last error that a target told, in its own words; else ours.
     fn last_resort(&mut self, question: &Question<'_>, assigned: &Assigned) -> Result<Answer, Failure> {
         if let Some(failure) = self.refusal(assigned, question) {
+            return Err(failure);
+        }
+        if let Some(failure) = self.last_rejected.take() {
             return Err(failure);
         }
         if let Some(told) = self.last_told.take() {
@@ -421,8 +464,12 @@ fn not_spoken(api: Api, feature: &FeatureName, version: &Version) -> Failure {
     Failure::NotSpoken { feature: feature.to_string(), api: api.as_str(), speaks }
 }
 
-/// Whether a target's error may be passed on. One about a key is about ours: a client would take it for its own, and some
-/// providers repeat parts of the key.
-fn may_be_told(status: StatusCode) -> bool {
-    !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PAYMENT_REQUIRED)
+/// A target's word about the caller's own fault, where it came in a form that cannot be passed on.
+fn rejected(blame: Blame, error: AnswerError) -> Failure {
+    let code = match blame {
+        Blame::ContentFilter => "content_filter",
+        Blame::ContextLength => "context_length_exceeded",
+        _ => "rejected",
+    };
+    Failure::Rejected { code, message: error.message }
 }

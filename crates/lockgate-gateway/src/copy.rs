@@ -1,8 +1,10 @@
 //! Makes one copy of a call: asks the candidate's first tier, records how it did, and compares what it said.
 //!
 //! The copy says that it is one, in a header and in the body's `metadata` where there is any, and carries no tool that could
-//! act unless the version allows it. Only the first tier is asked: what is on trial is the candidate, not its way out.
+//! act unless the version allows it; nor does it leave a response at a provider that keeps them. Only the first tier is asked: what is
+//! on trial is the candidate, not its way out.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use lockgate_core::sums::score_step;
 use lockgate_store::row::ShadowSample;
 use lockgate_text::agreement::{self, Agreement, How, Said, ToolCall};
 use lockgate_wire::answer::AnswerSummary;
+use lockgate_wire::api::Api;
 use lockgate_wire::body::Body;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
@@ -122,7 +125,6 @@ async fn ask(gateway: &Gateway, waiting: &Waiting, version: &Version, table: Arc
     headers.remove("x-client-request-id");
     let question = Question {
         id: planned.request_id,
-        surface: planned.surface,
         api: planned.api,
         headers,
         bytes: &planned.bytes,
@@ -134,11 +136,13 @@ async fn ask(gateway: &Gateway, waiting: &Waiting, version: &Version, table: Arc
         is_strict: false,
         deadline: waiting.deadline,
         allowed: planned.feature.shadow.deadline,
+        is_hurried: false,
         kept_bytes_max: planned.kept_bytes_max,
     };
     let Some(tier) = version.chain.first() else {
         return Outcome { result: Err(Failed::Wrong), took: Duration::ZERO, first_content, is_billed: false };
     };
+    let tier = &as_copied(tier, planned.api, version.shadow_tools);
     let asked = put_to(gateway, &question, tier, table).await;
     // What was given up may go on at the provider's, and be billed.
     let is_billed = asked.as_ref().map_or_else(TargetError::is_timeout, |_| true);
@@ -153,6 +157,16 @@ async fn ask(gateway: &Gateway, waiting: &Waiting, version: &Version, table: Arc
         Err(error) => Err(failed(&error)),
     };
     Outcome { result, took: started.elapsed(), first_content, is_billed }
+}
+
+/// The tier as a copy asks it. Providers keep a response unless they are told not to, and nobody would ever ask for that of a copy, nor
+/// delete it. Chat completions are kept only by who asks for it, who may have `metadata` only then; so these stay as they are.
+fn as_copied(tier: &Tier, api: Option<Api>, may_act: bool) -> Cow<'_, Tier> {
+    let mut tier = Cow::Borrowed(tier);
+    if api == Some(Api::Responses) && !may_act {
+        tier.to_mut().parameters.insert("store".to_owned(), false.into());
+    }
+    tier
 }
 
 /// A copy passes no breaker and opens none: what happens to it must not change what users get.

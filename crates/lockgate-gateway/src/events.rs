@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use lockgate_wire::answer::AnswerSummary;
 use lockgate_wire::api::Api;
 use lockgate_wire::chat::is_usage_chunk;
-use lockgate_wire::reader::StreamReader;
+use lockgate_wire::reader::{StreamReader, is_error_event};
 use lockgate_wire::sse::Cutter;
 use lockgate_wire::translate::StreamTranslator;
 
@@ -25,10 +25,16 @@ pub(crate) struct EventStream {
     /// `None` for a stream that nobody here can read.
     reading: Option<Reading>,
     received_bytes: usize,
+    /// Of a stream that nobody can read: bytes of comments.
+    unread_idle_bytes: usize,
 }
+
+/// What a target sends to show that it lives, and what says nothing.
+const IDLE_EVENTS: [&[u8]; 3] = [b":", b"event: ping", b"event:ping"];
 
 #[derive(Debug)]
 struct Reading {
+    api: Api,
     reader: Box<StreamReader>,
     translator: Option<Box<StreamTranslator>>,
     /// Whether we asked for the usage chunk and the client did not.
@@ -39,6 +45,10 @@ struct Reading {
     /// Whether the unfinished event has grown too long and passes as it comes.
     is_passing: bool,
     events: u64,
+    /// Bytes of events that say nothing.
+    idle_bytes: usize,
+    /// Whether the last event was withheld and ended in CR: a LF that comes next belongs to it.
+    is_line_feed_due: bool,
 }
 
 /// How a stream is read.
@@ -77,7 +87,7 @@ pub(crate) enum What {
     WithoutEnd,
     /// An event is not what its API has.
     Malformed,
-    /// The target tells of an error; the event may be passed on where it is in the client's own form.
+    /// The target tells of an error; the event is there where it can be told in the client's own form.
     Told { event: Option<Bytes> },
 }
 
@@ -86,6 +96,7 @@ impl EventStream {
     pub(crate) fn read(rest: Incoming, how: How) -> Self {
         let How { api, translator, strips_usage, kept_bytes_max } = how;
         let reading = Reading {
+            api,
             reader: Box::new(StreamReader::new(api, kept_bytes_max)),
             translator,
             strips_usage,
@@ -93,13 +104,15 @@ impl EventStream {
             held: BytesMut::new(),
             is_passing: false,
             events: 0,
+            idle_bytes: 0,
+            is_line_feed_due: false,
         };
-        Self { rest, reading: Some(reading), received_bytes: 0 }
+        Self { rest, reading: Some(reading), received_bytes: 0, unread_idle_bytes: 0 }
     }
 
     /// A stream that is passed on as it comes.
     pub(crate) fn unread(rest: Incoming) -> Self {
-        Self { rest, reading: None, received_bytes: 0 }
+        Self { rest, reading: None, received_bytes: 0, unread_idle_bytes: 0 }
     }
 
     /// What was read so far; `None` for a stream that nobody here can read.
@@ -107,9 +120,9 @@ impl EventStream {
         self.reading.as_ref().map(|reading| reading.reader.answer())
     }
 
-    /// Whether something was said.
+    /// Whether something was said: of a stream that nobody can read, anything but comments.
     pub(crate) fn has_content(&self) -> bool {
-        self.summary().is_none_or(|summary| summary.has_content)
+        self.summary().map_or(self.progress() > 0, |summary| summary.has_content)
     }
 
     /// Whether the terminal event was seen. Of a stream that nobody can read it is not known.
@@ -125,6 +138,12 @@ impl EventStream {
     /// Bytes that came.
     pub(crate) fn received_bytes(&self) -> usize {
         self.received_bytes
+    }
+
+    /// Bytes that came and say something. While they do not grow, the target is silent, whatever else it sends.
+    pub(crate) fn progress(&self) -> usize {
+        self.received_bytes
+            - self.reading.as_ref().map_or(self.unread_idle_bytes, |reading| reading.idle_bytes)
     }
 
     /// Tokens that came, as far as can be told without counting them: an event brings one at least, and text has some four bytes
@@ -159,7 +178,13 @@ impl EventStream {
     pub(crate) fn take(&mut self, chunk: Bytes) -> Result<Vec<Bytes>, Trouble> {
         self.received_bytes += chunk.len();
         match &mut self.reading {
-            None => Ok(vec![chunk]),
+            None => {
+                let mut lines = chunk.split(|byte| matches!(byte, b'\r' | b'\n'));
+                if lines.all(|line| line.is_empty() || line.starts_with(b":")) {
+                    self.unread_idle_bytes += chunk.len();
+                }
+                Ok(vec![chunk])
+            }
             Some(reading) => {
                 let mut out = Out { chunk, from: 0, to: 0, pieces: Vec::new() };
                 match reading.take(&mut out) {
@@ -258,22 +283,47 @@ impl Reading {
 
     /// Reads one event, and says what becomes of it.
     fn see(&mut self, event: &[u8]) -> Result<Fate, What> {
-        self.events += 1;
+        if std::mem::take(&mut self.is_line_feed_due) && event == b"\n" {
+            return Ok(Fate::Left);
+        }
+        if IDLE_EVENTS.iter().any(|idle| event.starts_with(idle)) {
+            self.idle_bytes += event.len();
+        } else {
+            self.events += 1;
+        }
+        // What follows the terminal event is no part of the answer.
+        if self.reader.is_done() && event.windows(5).any(|part| part == b"data:") {
+            return Ok(Fate::Left);
+        }
         self.reader.push(event);
         if self.reader.answer().is_unreadable {
             return Err(What::Malformed);
         }
         if self.reader.error().is_some() {
-            let event = self.translator.is_none().then(|| Bytes::copy_from_slice(event));
-            return Err(What::Told { event });
+            return Err(What::Told { event: self.error_event(event) });
         }
         if self.strips_usage && is_usage_chunk(event) {
+            self.is_line_feed_due = event.ends_with(b"\r");
             return Ok(Fate::Left);
         }
         let Some(translator) = &mut self.translator else { return Ok(Fate::Kept) };
         let mut said = Vec::new();
         translator.push(event, &mut said).map_err(|_| What::Malformed)?;
         Ok(if said.is_empty() { Fate::Left } else { Fate::Instead(said.into()) })
+    }
+}
+
+impl Reading {
+    /// A target's error as the caller's client sees one; `None` where it would not.
+    fn error_event(&mut self, event: &[u8]) -> Option<Bytes> {
+        match &mut self.translator {
+            Some(translator) => {
+                let mut said = Vec::new();
+                let is_said = translator.push(event, &mut said).is_ok() && !said.is_empty();
+                is_said.then(|| said.into())
+            }
+            None => is_error_event(self.api, event).then(|| Bytes::copy_from_slice(event)),
+        }
     }
 }
 

@@ -134,7 +134,7 @@ async fn call(
     let bytes = body::read(&head.headers, incoming, config.bounds.body_bytes_max, arrival.deadline).await?;
     arrival.outside += reading.elapsed();
     let body = parse(api, &bytes)?;
-    let conversation = conversation::of(gateway, api, body.as_ref()).await;
+    let conversation = conversation::of(gateway, api, body.as_ref(), arrival.deadline).await;
 
     // From here to the first request that is sent, the table in force is held: see `assign`.
     let table = gateway.live.table();
@@ -145,11 +145,10 @@ async fn call(
     let asked = body.as_ref().filter(|_| api.is_some());
     let mut question = Question {
         id: arrival.id,
-        surface: feature.surface,
         api,
         headers: headers::to_target(&head.headers),
         bytes: &bytes,
-        wants_stream: asked.map_or(Ok(false), Body::stream)?,
+        wants_stream: asked.map_or(Ok(false), Body::stream)? && api.is_some_and(Api::is_conversation),
         wants_usage: asked.map_or(Ok(false), Body::include_usage)?,
         body: body.as_ref(),
         strips_tools: false,
@@ -157,6 +156,7 @@ async fn call(
         is_strict: is_strict(&feature, &head.headers)?,
         deadline: arrival.deadline,
         allowed,
+        is_hurried: allowed < config.bounds.deadline,
         kept_bytes_max: config.bounds.answer_bytes_kept_max,
     };
     let mut assigned = assign::version(table, &feature.name, &caller, &arrival.id.to_string())?;
@@ -189,7 +189,7 @@ async fn call(
             let resume = Resume::new(gateway, &mut assigned, &question);
             relay::to_client(answer, observation, &telling, resume).await
         }
-        Err(failure) => relay::failure(&failure, observation, &telling).await,
+        Err(failure) => relay::failure(&failure, observation, question.is_hurried, &telling).await,
     })
 }
 

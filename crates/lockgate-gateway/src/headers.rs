@@ -1,13 +1,16 @@
 //! Which headers pass, in both directions, and which are added.
 //!
 //! Towards a target only what is known to be meant for it: a client's credentials, cookies and our own headers stay here.
-//! Towards the client everything but what belongs to the one connection, because clients read providers' rate limits and ids.
+//! Towards the client everything but what belongs to the one connection, tells browsers and clients how to treat our own address, or
+//! tells whose account or whose software answers: clients read providers' rate limits and ids, and a new one must not need a new
+//! version of us.
 
 use std::time::Duration;
 
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, PROXY_AUTHENTICATE, SET_COOKIE,
-    TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, ALT_SVC, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, PROXY_AUTHENTICATE,
+    REFERRER_POLICY, REFRESH, SERVER, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE, USER_AGENT, VIA, WWW_AUTHENTICATE, X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use lockgate_core::name::RequestId;
@@ -29,8 +32,9 @@ pub(crate) const COST: HeaderName = HeaderName::from_static("x-lockgate-cost-usd
 pub(crate) const SHADOW: HeaderName = HeaderName::from_static("x-lockgate-shadow");
 pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-/// What every header of ours begins with; a target that sends one does not get it past us.
-const OURS: &str = "x-lockgate-";
+/// What headers of an answer begin with that are ours to send, or are rules that browsers keep for our address.
+const NOT_TO_CLIENT_FROM: [&str; 5] =
+    ["x-lockgate-", "access-control-", "content-security-policy", "cross-origin-", "permissions-policy"];
 
 /// Client headers that are meant for whoever answers.
 const TO_TARGET: [HeaderName; 11] = [
@@ -47,19 +51,45 @@ const TO_TARGET: [HeaderName; 11] = [
     HeaderName::from_static("baggage"),
 ];
 
-/// Headers of an answer that belong to the connection with the target, or would let a target speak for us.
-const NOT_TO_CLIENT: [HeaderName; 11] = [
+/// Headers of an answer that do not pass.
+const NOT_TO_CLIENT: [HeaderName; 33] = [
+    // The connection with the target, and the way to it.
     CONNECTION,
     CONTENT_LENGTH,
     DATE,
     PROXY_AUTHENTICATE,
-    SET_COOKIE,
     TE,
     TRAILER,
     TRANSFER_ENCODING,
     UPGRADE,
+    VIA,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
+    // Rules for our own address, which a target does not make: where else it is served, who may read it, what is stored and
+    // reported of it.
+    ALT_SVC,
+    REFERRER_POLICY,
+    REFRESH,
+    SET_COOKIE,
+    STRICT_TRANSPORT_SECURITY,
+    WWW_AUTHENTICATE,
+    X_FRAME_OPTIONS,
+    HeaderName::from_static("accept-ch"),
+    HeaderName::from_static("clear-site-data"),
+    HeaderName::from_static("expect-ct"),
+    HeaderName::from_static("nel"),
+    HeaderName::from_static("origin-agent-cluster"),
+    HeaderName::from_static("public-key-pins"),
+    HeaderName::from_static("report-to"),
+    HeaderName::from_static("reporting-endpoints"),
+    HeaderName::from_static("service-worker-allowed"),
+    // Whose account is asked, which is the operator's and not the caller's, and what software answers.
+    HeaderName::from_static("anthropic-organization-id"),
+    HeaderName::from_static("openai-organization"),
+    HeaderName::from_static("openai-project"),
+    SERVER,
+    HeaderName::from_static("x-aspnet-version"),
+    HeaderName::from_static("x-powered-by"),
 ];
 
 /// The bytes of all names and values.
@@ -93,7 +123,7 @@ pub(crate) fn to_client(target: &HeaderMap) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(target.len() + 12);
     for (name, value) in target {
         let stays = NOT_TO_CLIENT.contains(name)
-            || name.as_str().starts_with(OURS)
+            || NOT_TO_CLIENT_FROM.iter().any(|prefix| name.as_str().starts_with(prefix))
             || named_by_connection.iter().any(|named| named == name.as_str());
         if !stays {
             headers.append(name.clone(), value.clone());
@@ -167,5 +197,45 @@ mod tests {
         let mut names: Vec<&str> = told.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["retry-after", "x-ratelimit-remaining-tokens", "x-request-id"]);
+    }
+
+    #[test]
+    fn a_target_makes_no_rules_for_our_address_and_tells_nobody_whose_account_it_is() {
+        let told = to_client(&map(&[
+            ("openai-processing-ms", "12"),
+            ("openai-version", "2020-10-01"),
+            ("request-id", "req_1"),
+            ("anthropic-ratelimit-tokens-remaining", "9"),
+            ("x-ratelimit-reset-tokens", "6m0s"),
+            ("cf-ray", "9f-LHR"),
+            ("alt-svc", "h3=\":443\""),
+            ("strict-transport-security", "max-age=31536000; includeSubDomains"),
+            ("access-control-allow-origin", "*"),
+            ("access-control-expose-headers", "X-Request-ID"),
+            ("content-security-policy", "default-src *"),
+            ("content-security-policy-report-only", "default-src *"),
+            ("cross-origin-opener-policy", "unsafe-none"),
+            ("clear-site-data", "\"*\""),
+            ("nel", "{}"),
+            ("report-to", "{}"),
+            ("reporting-endpoints", "a=\"https://example.com\""),
+            ("openai-organization", "the-operator"),
+            ("openai-project", "proj_1"),
+            ("anthropic-organization-id", "org"),
+            ("server", "cloudflare"),
+            ("via", "1.1 google"),
+            ("x-powered-by", "Express"),
+        ]));
+        let mut names: Vec<&str> = told.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        let passed = [
+            "anthropic-ratelimit-tokens-remaining",
+            "cf-ray",
+            "openai-processing-ms",
+            "openai-version",
+            "request-id",
+            "x-ratelimit-reset-tokens",
+        ];
+        assert_eq!(names, passed);
     }
 }

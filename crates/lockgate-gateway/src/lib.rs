@@ -19,6 +19,7 @@ mod conversation;
 mod draw;
 mod events;
 mod fault;
+mod packed;
 mod relay;
 mod reply;
 mod resume;

@@ -40,6 +40,10 @@ pub(crate) struct Observation {
     /// How many times as dear the call counts as it was; not 1 in a rehearsal only.
     times_as_dear: f64,
     first_tier: FirstTier,
+    /// Which tier has to answer: the first, but for a conversation that only a lower one can go on with.
+    own_tier: usize,
+    /// Whether a lower tier answers than should.
+    is_degraded: bool,
     /// Whether another version answers instead, because this one was withdrawn; how that one does is not this one's.
     is_replaced: bool,
     has_content: bool,
@@ -61,7 +65,7 @@ struct Estimate {
 /// Bytes per token of text and JSON together, where nobody has counted.
 const BYTES_PER_TOKEN: u64 = 4;
 
-/// How the version's own first tier did.
+/// How the version's own first tier did, or the one that has to answer in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FirstTier {
     /// Never asked: a kill switch sends callers past it, to fixed answers that say nothing about the version.
@@ -140,6 +144,8 @@ impl Observation {
                 _ => 1.0,
             },
             first_tier,
+            own_tier: own_tier(assigned),
+            is_degraded: false,
             is_replaced: false,
             has_content: false,
             estimate: Estimate::default(),
@@ -148,9 +154,9 @@ impl Observation {
         }
     }
 
-    /// A tier gave no usable answer. It is the version's error when it was the version's own first tier.
+    /// A tier gave no usable answer. It is the version's error when it was the one that had to answer.
     pub(crate) fn tier_failed(&mut self, tier: usize, error: &TargetError) {
-        if tier == 0 {
+        if tier == self.own_tier {
             self.fails(if error.is_timeout() { FirstTier::TimedOut } else { FirstTier::Failed });
         }
     }
@@ -171,8 +177,9 @@ impl Observation {
         self.estimate.tokens_written = tokens;
     }
 
-    /// A tier answers.
-    pub(crate) fn answered_by(&mut self, tier: usize, target: &str, status: u16) {
+    /// A tier answers; `is_degraded` says that it is a lower one than should.
+    pub(crate) fn answered_by(&mut self, tier: usize, target: &str, status: u16, is_degraded: bool) {
+        self.is_degraded = is_degraded;
         self.answer.tier = u32::try_from(tier).ok();
         self.answer.target = Some(target.to_owned());
         self.answer.status = status;
@@ -250,8 +257,8 @@ impl Observation {
 
     fn observed(&self, end: &End) -> [Option<Observed>; 5] {
         let is_answered = matches!(end, End::Answered { .. });
-        let is_fallback = self.answer.tier.is_some_and(|tier| tier > 0);
-        let finished = Some(self.finished(is_fallback && is_answered, is_fallback || !is_answered));
+        let told_less = self.is_degraded || !is_answered;
+        let finished = Some(self.finished(self.is_degraded && is_answered, told_less));
         match *end {
             End::CallersFault if !self.has_failed() => [Some(Observed::Rejected), None, None, None, None],
             End::Failed | End::CallersFault if self.first_tier == FirstTier::TimedOut => {
@@ -315,6 +322,12 @@ impl Observation {
         let timeout = self.first_tier == FirstTier::TimedOut;
         Observed::Finished { error, timeout, fallback, degraded: told_less && (error || !self.is_replaced) }
     }
+}
+
+/// The tier that has to answer, where it is not the first.
+fn own_tier(assigned: &Assigned) -> usize {
+    let Some(pinned) = &assigned.pinned else { return 0 };
+    assigned.version.chain.iter().position(|tier| tier.target.name == *pinned).unwrap_or(0)
 }
 
 impl Estimate {

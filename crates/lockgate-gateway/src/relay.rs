@@ -17,8 +17,10 @@ use lockgate_config::health::Pass;
 use lockgate_config::value::{Price, RATE_WINDOW, Times};
 use lockgate_core::breaker::Outcome;
 use lockgate_wire::answer::AnswerSummary;
+use lockgate_wire::api::Api;
 use lockgate_wire::blame::{self, Blame};
 use lockgate_wire::error::Failure;
+use lockgate_wire::reader::read_plain;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::answer::{Answer, Kind};
@@ -44,12 +46,13 @@ pub(crate) async fn to_client(
     let Answer { answer, tier, target, price, kind, is_degraded, pass, times } = answer;
     let TierAnswer { head, told, dropped } = answer;
     let status = head.status;
-    observation.answered_by(tier, &target, status.as_u16());
+    observation.answered_by(tier, &target, status.as_u16(), is_degraded);
     let mut response = Response::new(());
     *response.status_mut() = status;
     *response.headers_mut() = headers::to_client(&head.headers);
     let headers = response.headers_mut();
     telling.tell_about(headers);
+    telling.tell_id(headers);
     headers::put(headers, TARGET, target.clone());
     headers::put(headers, TIER, tier.to_string());
     if !dropped.is_empty() {
@@ -76,6 +79,7 @@ pub(crate) async fn to_client(
             }
             let ending = Ending { observation, status: status.as_u16(), end };
             if telling.stage.has_begun() {
+                telling.stage.tell(telling.whence(response.headers())).await;
                 tell_whole_in_stream(telling, &response, bytes, ending).await;
                 return None;
             }
@@ -91,7 +95,7 @@ pub(crate) async fn to_client(
         }
         Told::Stream(opened) => {
             if telling.stage.has_begun() {
-                telling.stage.tell(telling.whence(&target, tier)).await;
+                telling.stage.tell(telling.whence(response.headers())).await;
             } else {
                 telling.begin(response);
             }
@@ -107,14 +111,35 @@ pub(crate) async fn to_client(
 pub(crate) async fn failure(
     failure: &Failure,
     observation: Observation,
+    is_hurried: bool,
     telling: &Telling<'_>,
 ) -> Option<Response<WholeBody>> {
-    let ending = Ending { observation, status: failure.status(), end: End::Failed };
+    if is_hurried && matches!(failure, Failure::DeadlinePassed { .. }) {
+        // Whoever gives a call less time than others have has left when it runs out.
+        drop(observation);
+        return tell_failure(failure, None, telling).await;
+    }
+    let is_callers = (400..500).contains(&failure.status());
+    let end = if is_callers { End::CallersFault } else { End::Failed };
+    let ending = Ending { observation, status: failure.status(), end };
+    tell_failure(failure, Some(ending), telling).await
+}
+
+async fn tell_failure(
+    failure: &Failure,
+    ending: Option<Ending>,
+    telling: &Telling<'_>,
+) -> Option<Response<WholeBody>> {
     if telling.stage.has_begun() {
-        telling.stage.tell_last(telling.event(failure), ending).await;
+        match ending {
+            Some(ending) => telling.stage.tell_last(telling.event(failure), ending).await,
+            None => telling.stage.tell(telling.event(failure)).await,
+        }
         return None;
     }
-    ending.record();
+    if let Some(ending) = ending {
+        ending.record();
+    }
     let mut response = refusal::response(failure, telling.api().family(), &telling.id().to_string());
     telling.tell_about(response.headers_mut());
     telling.tell_time(response.headers_mut());
@@ -128,16 +153,25 @@ const NOTHING_KNOWN: End = End::Answered { usage: None, cost_nano_usd: None, ref
 /// event.
 async fn tell_whole_in_stream(telling: &Telling<'_>, response: &Response<()>, bytes: Bytes, ending: Ending) {
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let bytes = if kind.starts_with("text/event-stream") {
-        bytes
-    } else {
-        let message = String::from_utf8_lossy(&bytes[..bytes.len().min(2_048)]).into_owned();
-        let message = lockgate_wire::reader::read_plain(telling.api(), &bytes)
-            .error
-            .map_or(message, |error| error.message);
-        telling.event(&Failure::Rejected { code: "target_error", message })
-    };
+    let bytes = if kind.starts_with("text/event-stream") { bytes } else { as_event(telling, &bytes) };
     telling.stage.tell_last(bytes, ending).await;
+}
+
+/// A target's error, in the form of the caller's API, as an event of that API.
+fn as_event(telling: &Telling<'_>, body: &[u8]) -> Bytes {
+    // Written anew it is one line, as an event's data must be.
+    let told =
+        serde_json::from_slice::<serde_json::Value>(body).ok().filter(|told| told["error"].is_object());
+    match (telling.api(), told) {
+        (Api::Chat, Some(told)) => format!("data: {told}\n\n").into(),
+        (Api::Messages, Some(told)) => format!("event: error\ndata: {told}\n\n").into(),
+        (api, _) => {
+            let error = read_plain(api, body).error.unwrap_or_default();
+            telling.event(&Failure::CutOff {
+                problem: format!("the target told of an error: {}", error.message),
+            })
+        }
+    }
 }
 
 /// Passes on a plain answer that is too long to be kept.
@@ -220,6 +254,11 @@ struct Watch {
     ping_at: Instant,
     /// Since when the speed is measured, and how much had come then.
     since: (Instant, u64),
+    /// How much had been said when the target was last heard.
+    progress: usize,
+    /// How long the client took to take what it was told. None of it is the target's doing.
+    blocked: Duration,
+    begun: Instant,
 }
 
 impl<'t> Relay<'t> {
@@ -247,9 +286,19 @@ impl<'t> Relay<'t> {
             };
             let broken = match next {
                 Some(Ok(Next::Pieces(pieces))) => {
-                    self.clock.idle_by = Instant::now() + self.heard.times.idle;
                     self.tell(pieces).await;
-                    None
+                    let progress = self.stream.progress();
+                    if self.observation.is_some()
+                        && progress > std::mem::replace(&mut self.clock.progress, progress)
+                    {
+                        self.clock.idle_by = Instant::now() + self.heard.times.idle;
+                    }
+                    let now = Instant::now();
+                    if self.observation.is_none() && now >= self.clock.idle_by {
+                        break;
+                    }
+                    // A client that takes its time does not make the call longer.
+                    (now >= self.clock.deadline).then_some((Broken::OutOfTime, None))
                 }
                 Some(Ok(Next::End(pieces))) => {
                     self.tell(pieces).await;
@@ -280,17 +329,31 @@ impl<'t> Relay<'t> {
     /// Lets another target go on with what was said; whether all that it says has been told already.
     async fn go_on(&mut self, broken: Broken) -> Option<bool> {
         self.observation.as_ref()?;
-        if broken == Broken::OutOfTime {
-            return None;
-        }
-        let resumed = self.resume.go_on(self.stream.summary()?).await?;
+        let is_targets = match broken {
+            Broken::OutOfTime => false,
+            // What a target refuses to go on with, no other is asked to.
+            Broken::Told => self.outcome(broken) == Outcome::Failed,
+            _ => true,
+        };
+        let said = self.stream.summary().filter(|_| is_targets)?;
+        let resumed = {
+            let mut going_on = std::pin::pin!(self.resume.go_on(said));
+            loop {
+                tokio::select! {
+                    biased;
+                    resumed = going_on.as_mut() => break resumed?,
+                    () = tokio::time::sleep(self.telling.ping) => self.telling.stage.tell(PING).await,
+                }
+            }
+        };
         let Resumed { opened, tier, target, price, times, pass } = resumed;
         self.note(broken);
         if let Some(observation) = &mut self.observation {
             observation.broke_off();
-            observation.answered_by(tier, &target, self.status);
+            observation.answered_by(tier, &target, self.status, true);
         }
-        self.telling.stage.tell(self.telling.whence(&target, tier)).await;
+        let whence = format!(": target={target} tier={tier} goes on with it\n\n");
+        self.telling.stage.tell(whence.into()).await;
         self.clock = Watch::new(self.clock.deadline, &times, self.telling.ping, opened.stream.tokens());
         self.heard = Heard { price, pass: Some(pass), times };
         self.stream = opened.stream;
@@ -319,9 +382,11 @@ impl<'t> Relay<'t> {
             return;
         }
         let last = if self.stream.is_done() && self.observation.is_some() { pieces.pop() } else { None };
+        let telling = Instant::now();
         for piece in pieces {
             self.telling.stage.tell(piece).await;
         }
+        self.clock.shift(telling.elapsed());
         if let Some(last) = last {
             let Some(ending) = self.ending() else { return };
             self.telling.stage.tell_last(last, ending).await;
@@ -353,11 +418,19 @@ impl<'t> Relay<'t> {
     async fn break_off(mut self, broken: Broken, event: Option<Bytes>) {
         // Everything was said; how the connection ended after it is of no interest.
         let Some(mut observation) = self.observation.take() else { return };
+        if broken == Broken::OutOfTime && self.clock.is_clients_doing() {
+            drop(observation);
+            let problem = broken.problem().to_owned();
+            return self.telling.stage.tell(self.telling.event(&Failure::CutOff { problem })).await;
+        }
         match broken {
             Broken::Silent | Broken::OutOfTime | Broken::TooLong | Broken::Crawling => {
                 observation.fell_silent()
             }
             Broken::CutOff | Broken::WithoutEnd | Broken::Malformed | Broken::Told => observation.broke_off(),
+        }
+        if let Some(id) = self.stream.summary().and_then(|summary| summary.id.clone()) {
+            observation.identified(id);
         }
         self.note(broken);
         let ending = Ending { observation, status: self.status, end: End::Failed };
@@ -387,7 +460,7 @@ impl<'t> Relay<'t> {
     }
 
     fn wake(&self) -> Instant {
-        let Watch { deadline, stream_by, idle_by, ping_at, since } = &self.clock;
+        let Watch { deadline, stream_by, idle_by, ping_at, since, .. } = &self.clock;
         let speed_by = self.heard.times.tokens_per_second.map(|_| since.0 + RATE_WINDOW);
         let ping_at = self.may_ping().then_some(*ping_at);
         [*stream_by, speed_by, ping_at].into_iter().flatten().fold((*deadline).min(*idle_by), Instant::min)
@@ -411,8 +484,11 @@ impl<'t> Relay<'t> {
     /// Whether the stream has come slower than it may, over the last while.
     fn is_crawling(&mut self) -> bool {
         let Some(floor) = self.heard.times.tokens_per_second else { return false };
+        if self.stream.summary().is_none() {
+            return false;
+        }
         let (now, (since, before)) = (Instant::now(), self.clock.since);
-        let took = now.duration_since(since);
+        let took = now.saturating_duration_since(since);
         if took < RATE_WINDOW || self.stream.is_done() {
             return false;
         }
@@ -446,7 +522,27 @@ impl Watch {
             idle_by: now + times.idle,
             ping_at: now + ping,
             since: (now, tokens),
+            progress: 0,
+            blocked: Duration::ZERO,
+            begun: now,
         }
+    }
+}
+
+impl Watch {
+    /// Leaves out of the target's times what the client took.
+    fn shift(&mut self, blocked: Duration) {
+        self.blocked += blocked;
+        self.since.0 += blocked;
+        self.idle_by += blocked;
+        if let Some(stream_by) = &mut self.stream_by {
+            *stream_by += blocked;
+        }
+    }
+
+    /// Whether most of the time was spent waiting for the client.
+    fn is_clients_doing(&self) -> bool {
+        self.blocked > self.begun.elapsed() / 2
     }
 }
 

@@ -72,8 +72,12 @@ impl<'a> Resume<'a> {
         self.before.push_str(&said.text);
         let bytes = begun(self.question.body?, &self.before)?;
         let body = Body::read(&bytes).ok()?;
+        let mut headers = self.question.headers.clone();
+        // They name the call as it was; this one has another body.
+        headers.remove("idempotency-key");
+        headers.remove("x-client-request-id");
         let question = Question {
-            headers: self.question.headers.clone(),
+            headers,
             bytes: &bytes,
             body: Some(&body),
             metadata: self.question.metadata.clone(),
@@ -97,6 +101,9 @@ impl<'a> Resume<'a> {
         let put = tier::put(question, tier, endpoint).ok()?;
         let table = self.assigned.held.start()?;
         let patient = self.gateway.live.health().of(&tier.target.name, endpoint);
+        if !patient.may_retry(endpoint, self.gateway.clock.now()) {
+            return None;
+        }
         let draw = draw(question.id, self.times.wrapping_add(index as u32));
         let pass = patient.admit(endpoint, self.gateway.clock.now(), draw, true).ok()?;
         let (upstream, clock) = (&self.gateway.upstream, &self.gateway.clock);

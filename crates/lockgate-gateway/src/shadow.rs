@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use lockgate_config::value::{Feature, ShadowBounds, Surface};
+use lockgate_config::value::{Feature, ShadowBounds};
 use lockgate_core::name::{FeatureName, RequestId, VersionRef};
 use lockgate_core::segment::Segment;
 use lockgate_core::signal::Arm;
@@ -44,7 +44,6 @@ pub(crate) struct Planned {
     pub(crate) candidate: VersionRef,
     pub(crate) segment: Segment,
     pub(crate) request_id: RequestId,
-    pub(crate) surface: Surface,
     pub(crate) api: Option<Api>,
     pub(crate) headers: HeaderMap,
     pub(crate) bytes: Bytes,
@@ -106,7 +105,6 @@ impl Planned {
             candidate,
             segment: caller.segment.clone(),
             request_id: question.id,
-            surface: question.surface,
             api: question.api,
             headers: question.headers.clone(),
             bytes: question.bytes.clone(),

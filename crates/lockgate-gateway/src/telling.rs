@@ -4,18 +4,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use jiff::Timestamp;
 use lockgate_config::clock::Clock;
 use lockgate_core::name::RequestId;
-use lockgate_wire::api::Api;
+use lockgate_wire::api::{Api, Family};
 use lockgate_wire::error::Failure;
 use tokio::time::Instant;
 
 use crate::answer::{Answer, Kind, Tried};
 use crate::assign::Assigned;
 use crate::handle::Arrival;
-use crate::headers::{self, ARM, ATTEMPTS, FALLBACK, FEATURE, REVISION, VERSION};
+use crate::headers::{
+    self, ARM, ATTEMPTS, DEGRADED, DROPPED, FALLBACK, FEATURE, REVISION, TARGET, TIER, VERSION,
+};
 use crate::stage::Stage;
 
 /// How a call's answer is told, whoever answers it.
@@ -93,10 +95,27 @@ impl<'a> Telling<'a> {
     }
 
     /// As a comment, what the head would have told had it been known when the head was sent.
-    pub(crate) fn whence(&self, target: &str, tier: usize) -> Bytes {
-        let told = |name| self.about.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
-        format!(": target={target} tier={tier} attempts={} fallback={}\n\n", told(ATTEMPTS), told(FALLBACK))
-            .into()
+    pub(crate) fn whence(&self, headers: &HeaderMap) -> Bytes {
+        let mut comment = String::from(":");
+        for name in [TARGET, TIER, ATTEMPTS, FALLBACK, DEGRADED, DROPPED] {
+            if let Some(value) = headers.get(&name).and_then(|value| value.to_str().ok()) {
+                let name = name.as_str().trim_start_matches("x-lockgate-");
+                comment.push_str(&format!(" {name}={value}"));
+            }
+        }
+        comment.push_str("\n\n");
+        comment.into()
+    }
+
+    /// Adds the call's id where a client of this API looks for one, unless the target has put its own there.
+    pub(crate) fn tell_id(&self, headers: &mut HeaderMap) {
+        let name = match self.api().family() {
+            Family::OpenAi => HeaderName::from_static("x-request-id"),
+            Family::Anthropic => HeaderName::from_static("request-id"),
+        };
+        if !headers.contains_key(&name) {
+            headers::put(headers, name, self.id.to_string());
+        }
     }
 }
 

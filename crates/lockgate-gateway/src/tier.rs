@@ -16,20 +16,21 @@ use http::{HeaderMap, HeaderValue, Response};
 use hyper::body::Incoming;
 use lockgate_config::clock::Clock;
 use lockgate_config::live::Table;
-use lockgate_config::value::{Endpoint, Rules, Surface, TargetKind, Tier};
+use lockgate_config::value::{Endpoint, Rules, TargetKind, Tier};
 use lockgate_core::name::RequestId;
-use lockgate_wire::answer::AnswerSummary;
+use lockgate_wire::answer::{AnswerError, AnswerSummary};
 use lockgate_wire::api::Api;
-use lockgate_wire::blame::{self, Blame, Fault};
+use lockgate_wire::blame;
 use lockgate_wire::body::Body;
 use lockgate_wire::error::Failure;
 use lockgate_wire::reader::read_plain;
 use lockgate_wire::rules::{FixedText, agent_answer};
 use lockgate_wire::splice::{self, Edits};
-use lockgate_wire::translate::{self, RequestSettings, StreamTranslator};
+use lockgate_wire::translate::{self, RequestSettings, StreamTranslator, Wanted, Way};
 use tokio::time::{Instant, timeout_at};
 
 use crate::events::{EventStream, How, Next, What};
+use crate::packed::Packing;
 use crate::reply::{self, Content, Reply};
 use crate::spoken::{self, Spoken};
 use crate::trouble::TargetError;
@@ -40,11 +41,12 @@ const HELD_BYTES_MAX: usize = 1 << 20;
 /// Longest plain answer that is translated; it has to be kept whole for that.
 const TRANSLATED_BYTES_MAX: usize = 16 << 20;
 
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// What a client asks, read as far as it matters here.
 #[derive(Debug)]
 pub(crate) struct Question<'q> {
     pub(crate) id: RequestId,
-    pub(crate) surface: Surface,
     /// By which API; `None` for an agent.
     pub(crate) api: Option<Api>,
     /// Already only what may be passed on.
@@ -64,6 +66,8 @@ pub(crate) struct Question<'q> {
     pub(crate) deadline: Instant,
     /// The whole time of the call, for telling that it ran out.
     pub(crate) allowed: Duration,
+    /// Whether the caller gave the call less time than others have.
+    pub(crate) is_hurried: bool,
     pub(crate) kept_bytes_max: usize,
 }
 
@@ -126,14 +130,22 @@ pub(crate) fn put<'e>(
     let (body, dropped) = match (spoken.api, spoken.way, question.body) {
         (Some(api), Some(way), Some(body)) => {
             let settings = RequestSettings { max_tokens: endpoint.max_tokens };
-            let translated = translate::request(way, body.text(), settings)
-                .map_err(|error| rejected(question, tier, &error))?;
+            let translated = translate::request(way, body.text(), settings).map_err(|error| {
+                TargetError::NotTranslatable {
+                    target: target(),
+                    failure: Failure::InvalidValue { name: error.param, problem: error.problem },
+                }
+            })?;
             if question.is_strict && !translated.dropped.is_empty() {
-                return Err(TargetError::NotTranslatable { target: target(), dropped: translated.dropped });
+                let failure = Failure::NotTranslatable { dropped: translated.dropped };
+                return Err(TargetError::NotTranslatable { target: target(), failure });
             }
+            let said = match way {
+                Way::MessagesToChat if limits_completion(tier) => with_completion_limit(translated.body),
+                Way::MessagesToChat | Way::ChatToMessages => translated.body,
+            };
             // What was just written can be read.
-            let body =
-                Body::read(&translated.body).map_err(|_| TargetError::Unusable { target: target() })?;
+            let body = Body::read(&said).map_err(|_| TargetError::Unusable { target: target() })?;
             let edited = edited(api, &body, question, tier, asks_usage);
             (Bytes::from(edited.into_owned()), translated.dropped)
         }
@@ -148,6 +160,26 @@ pub(crate) fn put<'e>(
         (_, _, None) => (question.bytes.clone(), Vec::new()),
     };
     Ok(Put { spoken, headers, body, asks_usage, dropped })
+}
+
+/// Whether a tier's model is one of those that count what they think, and so want the limit by another name.
+fn limits_completion(tier: &Tier) -> bool {
+    let model = tier.model.as_deref().unwrap_or_default();
+    let name = model.rsplit('/').next().unwrap_or_default();
+    let is_reasoning = name.starts_with("gpt-5")
+        || (name.starts_with('o') && name[1..].starts_with(|char: char| char.is_ascii_digit()));
+    is_reasoning
+        || ["max_completion_tokens", "reasoning_effort"]
+            .iter()
+            .any(|name| tier.parameters.contains_key(*name))
+}
+
+/// The same with `max_completion_tokens` for `max_tokens`.
+fn with_completion_limit(body: Vec<u8>) -> Vec<u8> {
+    let Ok(serde_json::Value::Object(mut call)) = serde_json::from_slice(&body) else { return body };
+    let Some(limit) = call.shift_remove("max_tokens") else { return body };
+    call.entry("max_completion_tokens").or_insert(limit);
+    serde_json::Value::Object(call).to_string().into_bytes()
 }
 
 /// The body as this tier is asked it: the client's own bytes but for what the version sets.
@@ -174,23 +206,6 @@ fn edited<'b>(
     splice::rewrite(body, &edits)
 }
 
-/// A call that cannot be read as one of its API, told as a target that speaks it would.
-fn rejected(question: &Question<'_>, tier: &Tier, error: &translate::Untranslatable) -> TargetError {
-    let failure = Failure::InvalidValue { name: error.param.clone(), problem: error.problem.clone() };
-    let family = question.api.map_or(lockgate_wire::api::Family::OpenAi, Api::family);
-    let response = crate::refusal::response(&failure, family, &question.id.to_string());
-    let (head, bytes) = response.into_parts();
-    let status = head.status;
-    let answer = TierAnswer { head, told: Told::Whole { bytes, summary: None }, dropped: Vec::new() };
-    TargetError::Status {
-        target: tier.target.name.clone(),
-        status,
-        fault: Fault { blame: Blame::Caller, is_retryable: false },
-        retry_after: None,
-        answer: Box::new(answer),
-    }
-}
-
 /// Asks a target. The table is dropped as soon as the request has been sent.
 pub(crate) async fn ask(
     upstream: &Upstream,
@@ -206,7 +221,8 @@ pub(crate) async fn ask(
     let within = if question.wants_stream { times.first_content } else { times.answer };
     let answer_by = question.deadline.min(asked + within);
     let Put { spoken, headers, body, asks_usage, dropped } = put;
-    let late = || TargetError::Timeout { target: tier.target.name.clone(), within: asked.elapsed() };
+    let target = || tier.target.name.clone();
+    let late = || TargetError::Timeout { target: target(), within: asked.elapsed() };
     let answering = async {
         let response = upstream
             .send(Sending {
@@ -223,17 +239,29 @@ pub(crate) async fn ask(
         let kept = if spoken.way.is_some() { TRANSLATED_BYTES_MAX } else { question.kept_bytes_max };
         reply::read(response, &tier.target.name, kept, question.wants_stream).await
     };
-    let reply = timeout_at(answer_by, answering).await.map_err(|_| late())??;
     let asking = Asking { question, tier, spoken, asks_usage, clock, answer_by };
-    let mut answer = match asking.judge(reply)? {
-        Judged::Answer(answer) => answer,
-        Judged::Stream { head, first, stream } => {
-            let opened = asking.open(first, stream).await?;
-            TierAnswer { head, told: Told::Stream(Box::new(opened)), dropped: Vec::new() }
-        }
+    let answered = async {
+        let reply = timeout_at(answer_by, answering).await.map_err(|_| late())??;
+        Ok(match asking.judge(reply)? {
+            Judged::Answer(answer) => answer,
+            Judged::Stream { head, first, stream } => {
+                let opened = asking.open(first, stream).await?;
+                TierAnswer { head, told: Told::Stream(Box::new(opened)), dropped: Vec::new() }
+            }
+        })
     };
-    answer.dropped = dropped;
-    Ok(answer)
+    match answered.await {
+        Ok(answer) => Ok(TierAnswer { dropped, ..answer }),
+        // It was not the target's own time that ran out.
+        Err(error) if error.is_timeout() && Instant::now() >= question.deadline => {
+            Err(TargetError::OutOfTime { target: target() })
+        }
+        Err(TargetError::Status { target, status, fault, retry_after, mut answer }) => {
+            answer.dropped = dropped;
+            Err(TargetError::Status { target, status, fault, retry_after, answer })
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// One attempt, as far as it is known when its answer comes.
@@ -255,8 +283,16 @@ impl Asking<'_> {
     /// Tells an answer that can be used from one that another tier should be asked for.
     fn judge(&self, reply: Reply) -> Result<Judged, TargetError> {
         let unusable = || TargetError::Unusable { target: self.tier.target.name.clone() };
-        let Reply { mut head, content } = reply;
-        // What a target packs although it was asked not to is relayed as it is and cannot be read.
+        let Reply { mut head, mut content } = reply;
+        if let Content::Whole(bytes) = &content
+            && let Some(packing) =
+                head.headers.get(CONTENT_ENCODING).and_then(|name| Packing::named(name.as_bytes()))
+        {
+            let undone = packing.undone(bytes, TRANSLATED_BYTES_MAX).ok_or_else(unusable)?;
+            content = Content::Whole(undone.into());
+            head.headers.remove(CONTENT_ENCODING);
+        }
+        // What else a target packs although it was asked not to cannot be read.
         let is_packed = head.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
         let api = self.spoken.api.filter(|_| !is_packed);
         if head.status.is_redirection() {
@@ -271,7 +307,12 @@ impl Asking<'_> {
         }
         let told = match content {
             Content::Whole(bytes) => {
-                let summary = api.map(|api| Box::new(read_plain(api, &bytes)));
+                let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+                let summary = api.map(|api| Box::new(read_plain(api, text)));
+                // Some servers tell of an error with a good status.
+                if let Some(error) = summary.as_deref().and_then(|summary| summary.error.clone()) {
+                    return Err(self.told(error));
+                }
                 // A client that waits for events finds none in a plain answer, and takes it for an empty one.
                 if summary
                     .as_deref()
@@ -282,15 +323,19 @@ impl Asking<'_> {
                 let bytes = match self.spoken.way {
                     Some(way) => {
                         let created = self.clock.now().as_second();
-                        translate::answer(way, &bytes, created).map_err(|_| unusable())?.into()
+                        translate::answer(way, text, created, self.wanted()).map_err(|_| unusable())?.into()
                     }
                     None => bytes,
                 };
                 Told::Whole { bytes, summary }
             }
             Content::Long { .. } if self.spoken.way.is_some() => return Err(unusable()),
+            // Poured into a stream it would be no event.
+            Content::Long { .. } if api.is_some() && self.question.wants_stream => return Err(unusable()),
             Content::Long { start, rest } => Told::Long { start, rest },
             Content::Stream { .. } if api.is_some() && !self.question.wants_stream => return Err(unusable()),
+            // Unread, nobody could tell whether it came to its end.
+            Content::Stream { .. } if is_packed && self.question.api.is_some() => return Err(unusable()),
             Content::Stream { first, rest } => {
                 let stream = match api {
                     Some(api) => EventStream::read(rest, self.how(api)),
@@ -305,10 +350,19 @@ impl Asking<'_> {
         Ok(Judged::Answer(TierAnswer { head, told, dropped: Vec::new() }))
     }
 
+    /// What the caller asked to be told beside the answer itself.
+    fn wanted(&self) -> Wanted {
+        let thinking = self.question.body.zip(self.question.api);
+        Wanted {
+            usage_chunk: self.question.wants_usage,
+            thinking: thinking.is_some_and(|(body, api)| body.wants_thinking(api)),
+        }
+    }
+
     fn how(&self, api: Api) -> How {
         let translator = self.spoken.way.map(|way| {
             let created = self.clock.now().as_second();
-            Box::new(StreamTranslator::new(way, created, self.question.wants_usage))
+            Box::new(StreamTranslator::new(way, created, self.wanted()))
         });
         How {
             api,
@@ -360,6 +414,7 @@ impl Asking<'_> {
             held_bytes += more.iter().map(Bytes::len).sum::<usize>();
             pieces.extend(more);
             let is_enough = stream.is_done()
+                || (stream.summary().is_none() && stream.has_content())
                 || (stream.has_content() && stream.tokens() >= u64::from(self.tier.hold_back))
                 || held_bytes > HELD_BYTES_MAX;
             if is_enough || is_over {
@@ -389,11 +444,15 @@ impl Asking<'_> {
             What::WithoutEnd => TargetError::CutOff { target, received_bytes, source: None },
             What::Malformed => TargetError::Unusable { target },
             What::Told { .. } => {
-                let error = stream.summary().and_then(|summary| summary.error.clone()).unwrap_or_default();
-                let fault = blame::of(200, Some(&error));
-                TargetError::Told { target, fault, error: Box::new(error) }
+                self.told(stream.summary().and_then(|summary| summary.error.clone()).unwrap_or_default())
             }
         }
+    }
+
+    /// An error that came with a good status.
+    fn told(&self, error: AnswerError) -> TargetError {
+        let fault = blame::of(200, Some(&error));
+        TargetError::Told { target: self.tier.target.name.clone(), fault, error: Box::new(error) }
     }
 }
 

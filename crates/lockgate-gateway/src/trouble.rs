@@ -7,6 +7,7 @@ use lockgate_core::breaker::Outcome;
 use lockgate_core::name::TargetName;
 use lockgate_wire::answer::AnswerError;
 use lockgate_wire::blame::{Blame, Fault};
+use lockgate_wire::error::Failure;
 
 use crate::tier::TierAnswer;
 
@@ -29,6 +30,9 @@ pub(crate) enum TargetError {
     ConnectTimeout { target: TargetName, within: Duration },
     #[error("target `{target}` did not answer within {} ms", within.as_millis())]
     Timeout { target: TargetName, within: Duration },
+    /// The call's own time ran out; how long the target would have taken is not known.
+    #[error("the call's time ran out while target `{target}` was asked")]
+    OutOfTime { target: TargetName },
     #[error("target `{target}` broke off after {received_bytes} bytes of its answer")]
     CutOff {
         target: TargetName,
@@ -62,8 +66,9 @@ pub(crate) enum TargetError {
     CircuitOpen { target: TargetName },
     #[error("target `{target}` does not speak what was asked")]
     NotSpoken { target: TargetName },
-    #[error("target `{target}` cannot be told a part of the call: {}", dropped.join(", "))]
-    NotTranslatable { target: TargetName, dropped: Vec<String> },
+    /// It does not speak the caller's API, and the call cannot be said in its own.
+    #[error("target `{target}` cannot be told the call: {failure}")]
+    NotTranslatable { target: TargetName, failure: Failure },
     #[error("target `{target}` does not hold the conversation that this call goes on with")]
     Elsewhere { target: TargetName },
     #[error("the call is too long for target `{target}`")]
@@ -73,7 +78,7 @@ pub(crate) enum TargetError {
 impl TargetError {
     /// Whether the target was too slow, rather than wrong.
     pub(crate) fn is_timeout(&self) -> bool {
-        matches!(self, Self::ConnectTimeout { .. } | Self::Timeout { .. })
+        matches!(self, Self::ConnectTimeout { .. } | Self::Timeout { .. } | Self::OutOfTime { .. })
     }
 
     /// Whose fault it is, and whether the same target may answer when asked again.
@@ -84,9 +89,10 @@ impl TargetError {
                 Fault { blame: Blame::Target, is_retryable: true }
             }
             // Whoever was silent for its whole time would most likely be so again, and the time is better spent on the next.
-            Self::ConnectTimeout { .. } | Self::Timeout { .. } | Self::Unusable { .. } => {
-                Fault { blame: Blame::Target, is_retryable: false }
-            }
+            Self::ConnectTimeout { .. }
+            | Self::Timeout { .. }
+            | Self::OutOfTime { .. }
+            | Self::Unusable { .. } => Fault { blame: Blame::Target, is_retryable: false },
             Self::Unaskable { .. }
             | Self::Redirect { .. }
             | Self::CircuitOpen { .. }
@@ -100,6 +106,8 @@ impl TargetError {
     /// What it says of the target's health.
     pub(crate) fn outcome(&self) -> Outcome {
         match self.fault().blame {
+            // A caller in a hurry says nothing of the target.
+            _ if matches!(self, Self::OutOfTime { .. }) => Outcome::Unknown,
             Blame::Target | Blame::Limited => Outcome::Failed,
             Blame::Caller | Blame::ContentFilter | Blame::ContextLength => Outcome::Good,
             Blame::Ours => Outcome::Unknown,
@@ -133,6 +141,7 @@ impl TargetError {
             Self::NoAnswer { .. } => "no_answer",
             Self::ConnectTimeout { .. } => "connect_timeout",
             Self::Timeout { .. } => "timeout",
+            Self::OutOfTime { .. } => "out_of_time",
             Self::CutOff { .. } => "cut_off",
             Self::Unaskable { .. } => "unaskable",
             Self::Status { fault, status, .. } => match fault.blame {

@@ -77,6 +77,13 @@ impl<'b> Body<'b> {
         self.scalar("previous_response_id")
     }
 
+    /// Whether the caller wants to be told what the model thinks before it answers. Only the messages API has to be asked for it.
+    pub fn wants_thinking(&self, api: Api) -> bool {
+        let thinking = self.get("thinking").filter(|_| api == Api::Messages);
+        let kind = thinking.and_then(|thinking| Body::read_text(thinking).ok()?.scalar("type"));
+        matches!(kind.as_deref(), Some("enabled" | "adaptive"))
+    }
+
     /// Whether the answer could be a tool call, whichever API's names for tools the body has.
     pub fn has_tools(&self) -> bool {
         let is_some_list = |name| {

@@ -42,11 +42,13 @@ impl AnswerSummary {
             self.usage = Some(usage);
         }
         self.add_error(answer.error());
+        let mut is_first = true;
         for (index, choice) in answer.choices() {
             let said = choice.said();
             self.has_content |= said.is_some_and(Said::has_content);
             self.add_error(choice.error());
-            if index != 0 {
+            // Some servers number none of several choices, or all alike. Clients take what comes first.
+            if index != 0 || !std::mem::replace(&mut is_first, false) {
                 continue;
             }
             if let Some(said) = said {

@@ -28,7 +28,8 @@ pub(crate) fn read_plain(body: &[u8], summary: &mut AnswerSummary) -> Result<(),
     let answer = read_object::<Answer<'_>>(body)?;
     label(&mut summary.id, &answer.id);
     label(&mut summary.model, &answer.model);
-    summary.has_content = answer.data.0.is_some_and(|vectors| !vectors.is_empty());
+    // Asked for no vectors, a list of none is what was asked for.
+    summary.has_content = answer.data.0.is_some();
     summary.usage = answer.usage.0.as_ref().and_then(UsageFields::usage);
     summary.error = answer.error.and_then(|error| AnswerError::read(error.get()));
     Ok(())
@@ -47,11 +48,11 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_has_content_when_there_is_a_vector() {
+    fn an_answer_has_content_when_there_is_a_list_of_vectors_were_it_empty() {
         for (data, expected) in [
             (json!([{ "object": "embedding", "index": 0, "embedding": [0.1, 0.2] }]), true),
             (json!([{ "embedding": "AAAA" }]), true),
-            (json!([]), false),
+            (json!([]), true),
             (json!(null), false),
             (json!({ "0": [] }), false),
         ] {

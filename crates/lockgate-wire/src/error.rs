@@ -108,9 +108,6 @@ pub enum Failure {
         /// The limit.
         calls_max: usize,
     },
-    /// The process is about to stop.
-    #[error("The server is shutting down. Please try again; another one will answer.")]
-    Stopping,
     /// The call's time ran out.
     #[error("No answer came within the {deadline_ms} ms that this call had.")]
     DeadlinePassed {
@@ -199,7 +196,7 @@ impl Failure {
             Self::HeadersTooLarge { .. } => 431,
             Self::Internal => 500,
             Self::ChainExhausted { .. } | Self::CutOff { .. } => 502,
-            Self::TooManyCalls { .. } | Self::Stopping | Self::StoreAway => 503,
+            Self::TooManyCalls { .. } | Self::StoreAway => 503,
             Self::DeadlinePassed { .. } => 504,
         }
     }
@@ -233,7 +230,6 @@ impl Failure {
             Self::WrongSurface { .. } => "wrong_endpoint",
             Self::UnknownAnswer { .. } => "answer_not_found",
             Self::TooManyCalls { .. } => "too_many_calls",
-            Self::Stopping => "shutting_down",
             Self::DeadlinePassed { .. } => "deadline_exceeded",
             Self::ChainExhausted { .. } => "chain_exhausted",
             Self::NotSpoken { .. } => "unsupported_api",

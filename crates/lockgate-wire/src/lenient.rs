@@ -9,6 +9,10 @@ use std::marker::PhantomData;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+pub(crate) use once::last_of_each;
+
+mod once;
+
 /// A string; numbers are taken as they print.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Text<'a>(pub(crate) Option<Cow<'a, str>>);

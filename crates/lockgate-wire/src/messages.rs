@@ -3,7 +3,7 @@
 //! A message is a list of blocks. The caller's own tools are called in `tool_use` blocks; those that the provider runs itself
 //! count as something that was said, and so do thoughts. It never fails, as with the other APIs.
 
-use crate::answer::{AnswerError, AnswerSummary, Arguments, CallPiece, Room, Usage, label};
+use crate::answer::{AnswerError, AnswerSummary, Arguments, CallPiece, Room, label};
 use crate::lenient::{LIST_ITEMS_MAX, Text, read_object};
 use shape::{Block, Count, Message, UsageFields};
 
@@ -25,13 +25,11 @@ pub(crate) fn read_plain(
     Ok(())
 }
 
-/// Reads the answer of the token counting API.
+/// Reads the answer of the token counting API. What is counted was not used, and nobody is billed for it.
 pub(crate) fn read_count(body: &[u8], summary: &mut AnswerSummary) -> Result<(), serde_json::Error> {
     let count = read_object::<Count<'_>>(body)?;
     summary.error = count.error.and_then(|error| AnswerError::read(error.get()));
-    let tokens = crate::answer::believed(count.input_tokens);
-    summary.usage = tokens.map(|prompt_tokens| Usage { prompt_tokens, ..Usage::default() });
-    summary.has_content = tokens.is_some();
+    summary.has_content = crate::answer::believed(count.input_tokens).is_some();
     Ok(())
 }
 

@@ -7,21 +7,28 @@
 
 use crate::answer::{AnswerError, AnswerSummary, Room};
 use crate::api::Api;
+use crate::lenient::last_of_each;
 use crate::sse::{Event, Events, Seen};
 use crate::{chat, embeddings, messages, responses};
+
+pub use error_event::is_error_event;
+
+mod error_event;
 
 /// Reads the body of a plain answer, or of an error.
 pub fn read_plain(api: Api, body: &[u8]) -> AnswerSummary {
     let mut summary = AnswerSummary::default();
     let mut room = Room { bytes: body.len() };
-    let read = match api {
+    let mut read = |body: &[u8]| match api {
         Api::Chat => chat::read_plain(body, &mut summary, &mut room),
         Api::Responses => responses::read_plain(body, &mut summary, &mut room),
         Api::Embeddings => embeddings::read_plain(body, &mut summary),
         Api::Messages => messages::read_plain(body, &mut summary, &mut room),
         Api::CountTokens => messages::read_count(body, &mut summary),
     };
-    summary.is_unreadable = read.is_err();
+    // What cannot be read adds nothing, so it can be read again without what it says twice.
+    let is_read = read(body).is_ok() || last_of_each(body).is_some_and(|body| read(&body).is_ok());
+    summary.is_unreadable = !is_read;
     if summary.is_nothing() {
         summary.error = AnswerError::read_bare(body);
         summary.is_unreadable &= summary.error.is_none();
@@ -159,16 +166,32 @@ impl Facts {
         if self.is_done || event.data.trim_ascii().is_empty() {
             return;
         }
-        let Self { stream, answer, room, .. } = self;
-        self.is_done = match stream {
-            Stream::Chat(stream) => stream.read(event, answer, room),
-            Stream::Messages(stream) => stream.read(event, answer, room),
-            Stream::Responses(stream) => stream.read(event, answer, room),
-            Stream::None => {
+        let was_unreadable = std::mem::replace(&mut self.answer.is_unreadable, false);
+        self.is_done = self.stream.read(event, &mut self.answer, &mut self.room);
+        // An event that cannot be read adds nothing, so it can be read again without what it says twice.
+        if self.answer.is_unreadable
+            && let Some(data) = last_of_each(&event.data)
+        {
+            self.answer.is_unreadable = false;
+            let event = Event { name: event.name, data: data.into() };
+            self.is_done = self.stream.read(&event, &mut self.answer, &mut self.room);
+        }
+        self.answer.is_unreadable |= was_unreadable;
+    }
+}
+
+impl Stream {
+    /// Reads one event; whether it is the terminal one.
+    fn read(&mut self, event: &Event<'_>, answer: &mut AnswerSummary, room: &mut Room) -> bool {
+        match self {
+            Self::Chat(stream) => stream.read(event, answer, room),
+            Self::Messages(stream) => stream.read(event, answer, room),
+            Self::Responses(stream) => stream.read(event, answer, room),
+            Self::None => {
                 answer.is_unreadable = true;
                 false
             }
-        };
+        }
     }
 }
 

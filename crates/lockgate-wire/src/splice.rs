@@ -1,7 +1,8 @@
 //! Changes a request body where a version asks for it, and nowhere else.
 //!
 //! What is not edited arrives byte for byte: white space, order, the spelling of numbers and escapes. A provider's cache, a
-//! signature or a field that nobody here has heard of must not notice that a gateway stood between.
+//! signature or a field that nobody here has heard of must not notice that a gateway stood between. The one edit that nobody
+//! asks for takes out what would make a provider refuse the call, and what a gateway like this one put in ([`thoughts`]).
 //!
 //! A member that is edited and was written several times is left once, so that servers which take the first and servers
 //! which take the last agree on what was asked.
@@ -13,6 +14,8 @@ use serde_json::{Map, Value};
 use crate::api::Api;
 use crate::body::{Body, Member, string_text};
 use crate::call::tool_members;
+
+mod thoughts;
 
 /// What is to be changed.
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +84,9 @@ fn changes_of<'e>(body: &Body<'_>, edits: &Edits<'e>) -> Vec<Change<'e>> {
             }
             Api::Embeddings => {}
         }
+    }
+    if matches!(edits.api, Api::Messages | Api::CountTokens) {
+        edit(&mut changes, body, "messages", |messages| thoughts::without_unsigned(messages?).map(To::Value));
     }
     if edits.ask_usage && edits.api == Api::Chat {
         edit(&mut changes, body, "stream_options", asking_usage);

@@ -16,7 +16,7 @@ pub const EVENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How much is kept of an event that is too long. Servers that name their events do so in the first line.
 const START_BYTES_MAX: usize = 256;
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Finds where events end.
 #[derive(Debug, Clone, Default)]
@@ -77,7 +77,7 @@ impl Cutter {
 pub struct Event<'e> {
     /// Its `event` field; empty when there was none.
     pub name: &'e [u8],
-    /// Its `data` lines, joined by line feeds.
+    /// Its `data` lines, joined by line feeds. Always UTF-8.
     pub data: Cow<'e, [u8]>,
 }
 
@@ -163,6 +163,14 @@ impl Events {
     }
 }
 
+/// The standard's streams are UTF-8, and what does not belong there is read as U+FFFD.
+fn as_text(data: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    match std::str::from_utf8(&data) {
+        Ok(_) => data,
+        Err(_) => String::from_utf8_lossy(&data).into_owned().into_bytes().into(),
+    }
+}
+
 /// The beginning of an event that came in two pieces.
 fn start_of(held: &[u8], piece: &[u8]) -> Vec<u8> {
     held.iter().chain(piece).take(START_BYTES_MAX).copied().collect()
@@ -200,7 +208,7 @@ pub(crate) fn on_event<'e>(raw: &'e [u8], mut call: impl FnMut(Event<'e>)) {
         }
     }
     if let Some(data) = data {
-        call(Event { name, data });
+        call(Event { name, data: as_text(data) });
     }
 }
 

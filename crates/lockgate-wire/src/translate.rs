@@ -32,6 +32,16 @@ pub struct RequestSettings {
     pub max_tokens: u64,
 }
 
+/// What the caller asked for that an answer does not have unasked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// The usage chunk of a chat completion's stream.
+    pub usage_chunk: bool,
+    /// A message's thinking. Chat servers tell it unasked, where Anthropic's clients expect none and take the first block for the
+    /// text. A chat completion has a member of its own for it, which hides nothing, and always tells it.
+    pub thinking: bool,
+}
+
 /// A translated request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Translated {

@@ -9,12 +9,13 @@
 mod meaning;
 
 use lockgate_wire::sse::Cutter;
-use lockgate_wire::translate::{StreamTranslator, Way, answer, error};
+use lockgate_wire::translate::{StreamTranslator, Wanted, Way, answer, error};
 use meaning::{Call, Dice, Meaning};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 const CREATED: i64 = 1_700_000_000;
+const WANTED: Wanted = Wanted { usage_chunk: true, thinking: true };
 
 #[test]
 fn the_rows_beside_this_file_mean_in_the_other_form_what_another_program_read_in_theirs() {
@@ -117,7 +118,7 @@ fn told_as_message(meaning: Meaning) -> Meaning {
 }
 
 fn translated_plain(way: Way, body: &Value) -> Meaning {
-    let translated = answer(way, body.to_string().as_bytes(), CREATED).unwrap();
+    let translated = answer(way, body.to_string().as_bytes(), CREATED, WANTED).unwrap();
     let translated: Value = serde_json::from_slice(&translated).unwrap();
     match way {
         Way::ChatToMessages => {
@@ -134,7 +135,7 @@ fn translated_plain(way: Way, body: &Value) -> Meaning {
 }
 
 fn translated_stream(way: Way, events: Vec<String>) -> Meaning {
-    let mut translator = StreamTranslator::new(way, CREATED, true);
+    let mut translator = StreamTranslator::new(way, CREATED, WANTED);
     let mut out = Vec::new();
     for event in &events {
         translator.push(event.as_bytes(), &mut out).unwrap();
@@ -201,7 +202,7 @@ proptest! {
     #[test]
     fn an_answer_that_goes_there_and_back_means_what_it_meant(said in meanings()) {
         let there_and_back = |first: Way, second: Way, body: Value| {
-            let there = answer(first, body.to_string().as_bytes(), CREATED).unwrap();
+            let there = answer(first, body.to_string().as_bytes(), CREATED, WANTED).unwrap();
             translated_plain(second, &serde_json::from_slice(&there).unwrap())
         };
         let (to_chat, to_message) = (Way::ChatToMessages, Way::MessagesToChat);
@@ -227,7 +228,7 @@ proptest! {
     ) {
         let mut dice = Dice(dice.iter().cycle());
         let there = |way, stream: Vec<String>| {
-            let mut translator = StreamTranslator::new(way, CREATED, true);
+            let mut translator = StreamTranslator::new(way, CREATED, WANTED);
             let mut out = Vec::new();
             stream.iter().for_each(|event| translator.push(event.as_bytes(), &mut out).unwrap());
             events(&String::from_utf8(out).unwrap())

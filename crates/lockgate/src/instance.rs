@@ -46,19 +46,22 @@ impl Instance {
         let controller = Controller::start(config, store.clone(), clock.clone()).await?;
         let gateway = Gateway::new(controller.live(), store, clock, writer);
         let (stop, stopped) = watch::channel(false);
+        // People see what is going on, and can act on it, for as long as a call is under way.
+        let (end, ended) = watch::channel(false);
         let mut parts = JoinSet::new();
-        parts.spawn({
-            let stopped = stopped.clone();
-            async move { ("gateway", gateway.serve(listener, stopped).await) }
+        parts.spawn(async move {
+            let served = gateway.serve(listener, stopped).await;
+            end.send_replace(true);
+            ("gateway", served)
         });
         parts.spawn({
-            let (controller, stopped) = (Arc::clone(&controller), stopped.clone());
-            async move { ("admin port", admin::serve(controller, admin_listener, token, stopped).await) }
+            let (controller, ended) = (Arc::clone(&controller), ended.clone());
+            async move { ("admin port", admin::serve(controller, admin_listener, token, ended).await) }
         });
         parts.spawn({
             let controller = Arc::clone(&controller);
             async move {
-                controller.run(stopped).await;
+                controller.run(ended).await;
                 ("controller", Ok(()))
             }
         });

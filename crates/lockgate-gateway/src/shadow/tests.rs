@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lockgate_config::value::Sticky;
+use lockgate_config::value::{Sticky, Surface};
 use lockgate_core::name::{Revision, VersionName};
 use lockgate_wire::answer::ToolCall;
 use uuid::Uuid;
@@ -47,7 +47,6 @@ fn waiting(stable: AnswerSummary) -> Waiting {
         candidate,
         segment: subject.segment.clone(),
         request_id: RequestId(Uuid::now_v7()),
-        surface: Surface::Model,
         api: Some(lockgate_wire::api::Api::Chat),
         headers: HeaderMap::new(),
         bytes: Bytes::from_static(b"{}"),

@@ -46,11 +46,11 @@ fn feature_name() -> FeatureName {
     FeatureName::new(FEATURE).unwrap()
 }
 
-async fn rehearsing(config: Config, fault: Fault) -> World {
+pub async fn rehearsing(config: Config, fault: Fault) -> World {
     World::start_with(config, |table| rehearse(table, fault)).await
 }
 
-fn marked(world: &World) -> Request<Full<Bytes>> {
+pub fn marked(world: &World) -> Request<Full<Bytes>> {
     let mut request = world.post("/v1/chat/completions", CALL);
     request.headers_mut().insert("x-lockgate-drill", ON.parse().unwrap());
     request

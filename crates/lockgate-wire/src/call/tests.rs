@@ -96,3 +96,20 @@ fn the_input_of_a_response_is_a_text_or_a_list_of_items() {
     }
     assert_eq!(read(r#"{"input":"a"}"#).last_user_text(Api::Embeddings), None);
 }
+
+#[test]
+fn thinking_is_wanted_where_a_message_asks_for_it() {
+    for (thinking, expected) in [
+        (r#"{"type":"enabled","budget_tokens":1024}"#, true),
+        (r#"{"type":"adaptive"}"#, true),
+        (r#"{"type":"disabled"}"#, false),
+        (r#"{}"#, false),
+        (r#""enabled""#, false),
+        ("null", false),
+    ] {
+        let text = format!("{{\"thinking\":{thinking}}}");
+        assert_eq!(read(&text).wants_thinking(Api::Messages), expected, "{text}");
+        assert!(!read(&text).wants_thinking(Api::Chat));
+    }
+    assert!(!read("{}").wants_thinking(Api::Messages));
+}

@@ -86,7 +86,6 @@ fn all() -> Vec<Told> {
             None,
             "too_many_calls",
         ),
-        (Failure::Stopping, 503, "overloaded_error", "overloaded_error", None, "shutting_down"),
         (
             Failure::DeadlinePassed { deadline_ms: 1 },
             504,

@@ -400,3 +400,61 @@ fn any_object() -> impl Strategy<Value = String> {
         .to_string()
     })
 }
+
+#[test]
+fn a_member_that_is_written_twice_is_its_last_value() {
+    let said = r#"{"role":"assistant","role":"assistant","content":"No.","content":"Yes."}"#;
+    let event = format!("data: {{\"choices\":[{{\"delta\":{said}}}]}}\n\n");
+    let summary = read(&event).answer;
+    assert_eq!((summary.text.as_str(), summary.is_unreadable), ("Yes.", false));
+    let plain = read_plain(Api::Chat, format!("{{\"choices\":[{{\"message\":{said}}}]}}").as_bytes());
+    assert_eq!((plain.text.as_str(), plain.is_unreadable), ("Yes.", false));
+    let event = r#"{"type":"content_block_delta","type":"content_block_delta","delta":{"text":"Yes."}}"#;
+    let summary = read_api(Api::Messages, &[format!("data: {event}\n\n").as_bytes()]).answer;
+    assert_eq!((summary.text.as_str(), summary.is_unreadable), ("Yes.", false));
+}
+
+#[test]
+fn of_choices_that_are_numbered_alike_the_first_is_read() {
+    let choice = |text: &str| json!({ "index": 0, "delta": { "content": text } });
+    assert_eq!(read(&stream(&[json!({ "choices": [choice("a"), choice("b")] })])).answer.text, "a");
+}
+
+#[test]
+fn bytes_that_are_no_text_are_read_as_the_standard_says() {
+    let event =
+        b"data: {\"choices\":[{\"delta\":{\"content\":\"a\xff\"}}],\"system_fingerprint\":\"\xff\"}\n\n";
+    let summary = read_pieces(&[event]).answer;
+    assert_eq!((summary.text.as_str(), summary.is_unreadable), ("a\u{fffd}", false));
+}
+
+#[test]
+fn an_error_event_is_one_that_the_official_clients_take_for_one() {
+    for (api, event, expected) in [
+        (Api::Chat, r#"data: {"error":{"message":"m"}}"#, true),
+        (Api::Chat, r#"data: {"choices":[],"error":"m"}"#, true),
+        (Api::Chat, "\u{feff}event: error\ndata: {\"error\":{\"message\":\"m\"}}", true),
+        (Api::Chat, "event: error\ndata: m", false),
+        (Api::Chat, r#"data: {"error":null}"#, false),
+        (Api::Chat, r#"data: {"error":{ }}"#, false),
+        (Api::Chat, r#"data: {"error":""}"#, false),
+        (Api::Chat, r#"data: {"error":0}"#, false),
+        (Api::Chat, r#"data: {"error":true}"#, true),
+        (Api::Chat, r#"data: {"choices":[{"error":{"message":"m"}}]}"#, false),
+        (Api::Chat, r#"data: {"x_groq":{"error":"m"}}"#, false),
+        (Api::Chat, r#"data: {"object":"error","message":"m"}"#, false),
+        (Api::Chat, "data: [DONE]", false),
+        (Api::Chat, ": ping", false),
+        (Api::Messages, "event: error\ndata: {\"type\":\"error\",\"error\":{}}", true),
+        (Api::Messages, "event: error\ndata: m", true),
+        (Api::Messages, r#"data: {"type":"error","error":{"message":"m"}}"#, false),
+        (Api::Messages, "event: message_delta\ndata: {\"error\":{\"message\":\"m\"}}", false),
+        (Api::Responses, "event: error\ndata: {\"type\":\"error\",\"message\":\"m\"}", true),
+        (Api::Responses, r#"data: {"type":"response.failed","response":{}}"#, true),
+        (Api::Responses, r#"data: {"error":{"message":"m"}}"#, true),
+        (Api::Responses, r#"data: {"type":"response.completed","response":{"error":null}}"#, false),
+        (Api::Embeddings, r#"data: {"error":{"message":"m"}}"#, false),
+    ] {
+        assert_eq!(is_error_event(api, format!("{event}\n\n").as_bytes()), expected, "{api:?}: {event}");
+    }
+}

@@ -393,3 +393,49 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn thoughts_that_nobody_signed_are_taken_out_of_messages() {
+    let (api, others) = (Asked { api: Api::Messages, ..NOTHING }, Asked { api: Api::Chat, ..NOTHING });
+    let unsigned = r#"{"type":"thinking","thinking":"Hm.","signature" : ""}"#;
+    for (messages, expected) in [
+        (
+            format!(
+                r#"[ {{"role":"assistant","content": [ {unsigned} , {{"type":"text","text":"\u0061"}} ] ,"x":1}} ]"#
+            ),
+            r#"[ {"role":"assistant","content": [ {"type":"text","text":"\u0061"} ] ,"x":1} ]"#,
+        ),
+        (
+            format!(
+                r#"[{{"role":"assistant","content":[{{"type":"text","text":"a"}}, {unsigned}, {{"type":"tool_use"}}]}}]"#
+            ),
+            r#"[{"role":"assistant","content":[{"type":"text","text":"a"}, {"type":"tool_use"}]}]"#,
+        ),
+        (
+            format!(
+                r#"[{{"role":"user","content":"a"}}, {{"role":"assistant","content":[{unsigned}]}}, {{"role":"user","content":"b"}}]"#
+            ),
+            r#"[{"role":"user","content":"a"}, {"role":"user","content":"b"}]"#,
+        ),
+        (
+            format!(r#"[{{"role":"assistant","content":[{unsigned}]}}, {{"role":"user","content":"b"}}]"#),
+            r#"[{"role":"user","content":"b"}]"#,
+        ),
+    ] {
+        let (text, expected) =
+            (format!("{{ \"messages\" : {messages} }}"), format!("{{ \"messages\" : {expected} }}"));
+        assert_eq!(rewritten(&text, &api), expected);
+        assert_eq!(rewritten(&text, &others), text);
+    }
+    for kept in [
+        format!(r#"[{{"role":"user","content":[{unsigned}]}}]"#),
+        r#"[{"role":"assistant","content":[{"type":"thinking","thinking":"Hm.","signature":"c2ln"}]}]"#
+            .to_owned(),
+        r#"[{"role":"assistant","content":[{"type":"text","text":"a","signature":""}]}]"#.to_owned(),
+        r#"[{"role":"assistant","content":"{\"type\":\"thinking\",\"signature\":\"\"}"}]"#.to_owned(),
+        r#"[7,{"role":"assistant","content":7,"signature":""}]"#.to_owned(),
+    ] {
+        let text = format!("{{\"messages\":{kept}}}");
+        assert_eq!(rewritten(&text, &api), text);
+    }
+}

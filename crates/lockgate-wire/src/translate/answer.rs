@@ -13,14 +13,18 @@ mod from_messages;
 pub(super) mod json;
 pub(super) mod usage;
 
-use super::{BadAnswer, Way};
+use super::{BadAnswer, Wanted, Way};
+use crate::lenient::last_of_each;
 
 /// A target's plain answer in the form that the caller expects. `created` is in seconds since 1970, for a form that tells it.
-pub fn answer(way: Way, body: &[u8], created: i64) -> Result<Vec<u8>, BadAnswer> {
-    match way {
+pub fn answer(way: Way, body: &[u8], created: i64, wanted: Wanted) -> Result<Vec<u8>, BadAnswer> {
+    let translate = |body: &[u8]| match way {
         Way::ChatToMessages => from_messages::answer(body, created),
-        Way::MessagesToChat => from_chat::answer(body, created),
-    }
+        Way::MessagesToChat => from_chat::answer(body, created, wanted.thinking),
+    };
+    // Bytes that are no text make an answer unreadable to the reader beside this too, wherever they stand.
+    std::str::from_utf8(body).map_err(|_| BadAnswer)?;
+    translate(body).or_else(|bad| translate(&last_of_each(body).ok_or(bad)?))
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Translates requests.
 //!
 //! One module per way says a whole request anew ([`to_messages`], [`to_chat`]); the others know what both
-//! need: how members are read and where they stand ([`fields`], [`path`]), what was left out ([`told`]),
-//! which result belongs to which call ([`calls`]), how hard a model is asked to think ([`effort`]), which
-//! schemas a target can hold an answer to ([`schema`]).
+//! need: how members are read and where they stand ([`fields`], [`path`]), what was left out ([`told`]) and
+//! what becomes of a turn that says nothing else ([`lost`]), which result belongs to which call ([`calls`]),
+//! how hard a model is asked to think ([`effort`]), which schemas a target can hold an answer to ([`schema`]).
 //!
 //! Three rules hold for both ways. What a target would refuse with certainty is not sent: it is said in
 //! another form that means the same, or left out and told. What asks for nothing (`null`, an empty list, a
@@ -18,6 +18,7 @@ mod calls;
 mod data_url;
 mod effort;
 mod fields;
+mod lost;
 mod path;
 mod schema;
 mod to_chat;

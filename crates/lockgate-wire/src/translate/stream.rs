@@ -12,10 +12,11 @@ mod blocks;
 mod calls;
 mod from_chat;
 
-use super::{BadAnswer, Way};
-use crate::sse::{Event, on_event};
+use std::borrow::Cow;
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+use super::{BadAnswer, Wanted, Way};
+use crate::lenient::last_of_each;
+use crate::sse::{BYTE_ORDER_MARK, Event, on_event};
 
 /// Translates one stream.
 #[derive(Debug, Clone)]
@@ -44,13 +45,13 @@ enum Progress {
 }
 
 impl StreamTranslator {
-    /// A translator. `created` is in seconds since 1970; `include_usage` says whether a chat client asked for the usage chunk.
-    pub fn new(way: Way, created: i64, include_usage: bool) -> Self {
+    /// A translator. `created` is in seconds since 1970.
+    pub fn new(way: Way, created: i64, wanted: Wanted) -> Self {
         let state = match way {
             Way::ChatToMessages => {
-                State::FromMessages(from_messages::Translator::new(created, include_usage))
+                State::FromMessages(from_messages::Translator::new(created, wanted.usage_chunk))
             }
-            Way::MessagesToChat => State::FromChat(from_chat::Translator::new(created)),
+            Way::MessagesToChat => State::FromChat(from_chat::Translator::new(created, wanted.thinking)),
         };
         Self { state, is_begun: false }
     }
@@ -86,6 +87,10 @@ impl State {
         if event.data.trim_ascii().is_empty() {
             return Ok(Progress::More);
         }
+        // An event that was read in part cannot be read again, so this comes first.
+        let once = last_of_each(&event.data);
+        let event =
+            &Event { name: event.name, data: once.map_or_else(|| Cow::Borrowed(&*event.data), Cow::Owned) };
         match self {
             Self::FromMessages(translator) => translator.read(event, out),
             Self::FromChat(translator) => translator.read(event, out),

@@ -2,7 +2,7 @@
 //!
 //! What was thought becomes a thinking block without a signature. The API asks for the member and official clients for a string,
 //! so it is there and empty, as local servers that speak this API write it too; only a provider that signs can tell it from one
-//! of its own.
+//! of its own. A caller who did not ask for thinking is told none.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -34,8 +34,8 @@ enum Block {
     ToolUse { id: String, name: String, input: Box<RawValue> },
 }
 
-/// Translates a plain answer.
-pub(super) fn answer(body: &[u8], created: i64) -> Result<Vec<u8>, BadAnswer> {
+/// Translates a plain answer, with what was thought or without it.
+pub(super) fn answer(body: &[u8], created: i64, has_thinking: bool) -> Result<Vec<u8>, BadAnswer> {
     let chat: Chat<'_> = json::object(body)?;
     let choice = chat.choice()?.ok_or(BadAnswer)?;
     let said = choice.said().ok_or(BadAnswer)?;
@@ -48,10 +48,11 @@ pub(super) fn answer(body: &[u8], created: i64) -> Result<Vec<u8>, BadAnswer> {
     said.each_piece(|kind, text| {
         let text = text.to_owned();
         refused |= kind == Kind::Refusal;
-        content.push(match kind {
-            Kind::Thinking => Block::Thinking { thinking: text, signature: "" },
-            Kind::Text | Kind::Refusal => Block::Text { text },
-        });
+        match kind {
+            Kind::Thinking if has_thinking => content.push(Block::Thinking { thinking: text, signature: "" }),
+            Kind::Thinking => {}
+            Kind::Text | Kind::Refusal => content.push(Block::Text { text }),
+        }
         Ok(())
     })?;
     let calls = said.calls()?;

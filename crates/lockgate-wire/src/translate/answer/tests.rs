@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 use super::*;
 
 const CREATED: i64 = 1_700_000_000;
+const WANTED: Wanted = Wanted { usage_chunk: true, thinking: true };
 
 fn translated(way: Way, body: &Value) -> Option<Value> {
-    let translated = answer(way, body.to_string().as_bytes(), CREATED).ok()?;
+    let translated = answer(way, body.to_string().as_bytes(), CREATED, WANTED).ok()?;
     Some(serde_json::from_slice(&translated).unwrap())
 }
 
@@ -54,7 +55,7 @@ fn a_message_becomes_a_chat_completion() {
         r#""logprobs":null,"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":60,"completion_tokens":4,"#,
         r#""total_tokens":64,"prompt_tokens_details":{"cached_tokens":20,"cache_write_tokens":30}}}"#,
     );
-    let translated = answer(Way::ChatToMessages, message.to_string().as_bytes(), CREATED).unwrap();
+    let translated = answer(Way::ChatToMessages, message.to_string().as_bytes(), CREATED, WANTED).unwrap();
     assert_eq!(String::from_utf8(translated).unwrap(), completion);
 }
 
@@ -85,7 +86,7 @@ fn a_chat_completion_becomes_a_message() {
         r#""name":"weather","input":{"city":"New  York","days":2}}],"stop_reason":"tool_use","stop_sequence":null,"#,
         r#""usage":{"input_tokens":40,"cache_creation_input_tokens":0,"cache_read_input_tokens":20,"output_tokens":4}}"#,
     );
-    let translated = answer(Way::MessagesToChat, completion.to_string().as_bytes(), CREATED).unwrap();
+    let translated = answer(Way::MessagesToChat, completion.to_string().as_bytes(), CREATED, WANTED).unwrap();
     assert_eq!(String::from_utf8(translated).unwrap(), message);
 }
 
@@ -194,10 +195,10 @@ fn numbers_in_arguments_keep_all_their_digits() {
     let message = format!(
         r#"{{"type":"message","content":[{{"type":"tool_use","id":"t","name":"f","input":{big}}}],"stop_reason":"tool_use"}}"#
     );
-    let completion = answer(Way::ChatToMessages, message.as_bytes(), CREATED).unwrap();
+    let completion = answer(Way::ChatToMessages, message.as_bytes(), CREATED, WANTED).unwrap();
     let read: Value = serde_json::from_slice(&completion).unwrap();
     assert_eq!(read["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"], big);
-    let back = answer(Way::MessagesToChat, &completion, CREATED).unwrap();
+    let back = answer(Way::MessagesToChat, &completion, CREATED, WANTED).unwrap();
     assert!(String::from_utf8(back).unwrap().contains(big));
 }
 
@@ -291,7 +292,7 @@ fn what_is_no_answer_is_bad() {
         "{\"type\":\"message\",\"content\":[{\"type\":\"tool_use\",\"id\":\"t\",\"input\":{}}],\"stop_reason\":\"tool_use\"}",
         "{\"type\":\"message\",\"stop_reason\":\"end_turn\"}",
     ] {
-        assert_eq!(answer(Way::ChatToMessages, body.as_bytes(), CREATED), Err(BadAnswer), "{body}");
+        assert_eq!(answer(Way::ChatToMessages, body.as_bytes(), CREATED, WANTED), Err(BadAnswer), "{body}");
     }
     for body in [
         "",
@@ -309,9 +310,9 @@ fn what_is_no_answer_is_bad() {
         "{\"choices\":[{\"message\":{\"tool_calls\":[{}]},\"finish_reason\":\"tool_calls\"}]}",
         "{\"choices\":[{\"message\":{\"tool_calls\":\"f\"},\"finish_reason\":\"tool_calls\"}]}",
     ] {
-        assert_eq!(answer(Way::MessagesToChat, body.as_bytes(), CREATED), Err(BadAnswer), "{body}");
+        assert_eq!(answer(Way::MessagesToChat, body.as_bytes(), CREATED, WANTED), Err(BadAnswer), "{body}");
     }
-    assert_eq!(answer(Way::MessagesToChat, b"{\"choices\":\xff}", CREATED), Err(BadAnswer));
+    assert_eq!(answer(Way::MessagesToChat, b"{\"choices\":\xff}", CREATED, WANTED), Err(BadAnswer));
 }
 
 #[test]
@@ -319,4 +320,38 @@ fn a_list_longer_than_any_answer_has_is_bad() {
     let blocks = |count| vec![json!({ "type": "text", "text": "" }); count];
     assert!(choice_of(&json!(blocks(json::ITEMS_MAX)), "end_turn").is_some());
     assert_eq!(choice_of(&json!(blocks(json::ITEMS_MAX + 1)), "end_turn"), None);
+}
+
+#[test]
+fn thinking_is_told_in_a_message_where_it_was_asked_for_and_in_a_completion_always() {
+    let said = json!({ "role": "assistant", "reasoning_content": "Hm.", "content": "Yes." });
+    let choice = json!({ "index": 0, "message": said, "finish_reason": "stop" });
+    let completion = json!({ "id": "c", "model": "m", "choices": [choice] }).to_string();
+    let content = |wanted| {
+        let told = answer(Way::MessagesToChat, completion.as_bytes(), CREATED, wanted).unwrap();
+        serde_json::from_slice::<Value>(&told).unwrap()["content"].take()
+    };
+    assert_eq!(content(Wanted::default()), json!([{ "type": "text", "text": "Yes." }]));
+    assert_eq!(content(WANTED)[0]["thinking"], "Hm.");
+    let blocks = json!([{ "type": "thinking", "thinking": "Hm.", "signature": "s" }, { "type": "text", "text": "Yes." }]);
+    let message = json!({ "type": "message", "content": blocks, "stop_reason": "end_turn" }).to_string();
+    let told = answer(Way::ChatToMessages, message.as_bytes(), CREATED, Wanted::default()).unwrap();
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    assert_eq!(told["choices"][0]["message"]["reasoning_content"], "Hm.");
+}
+
+#[test]
+fn a_member_that_is_written_twice_is_its_last_value() {
+    let completion = r#"{"id":"c","model":"a","model":"m","choices":[{"message":{"role":"assistant","content":"No.","content":"Yes.",
+        "tool_calls":[{"id":"t","id":"t","function":{"name":"f","arguments":"{}","arguments":"{}"}}]},"finish_reason":"stop"}]}"#;
+    let told = answer(Way::MessagesToChat, completion.as_bytes(), CREATED, WANTED).unwrap();
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    assert_eq!((&told["model"], &told["content"][0]["text"]), (&json!("m"), &json!("Yes.")));
+    assert_eq!(told["content"][1]["name"], "f");
+}
+
+#[test]
+fn bytes_that_are_no_text_make_an_answer_bad_wherever_they_stand() {
+    let completion = b"{\"system_fingerprint\":\"\xff\",\"choices\":[{\"message\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}";
+    assert_eq!(answer(Way::MessagesToChat, completion, CREATED, WANTED), Err(BadAnswer));
 }

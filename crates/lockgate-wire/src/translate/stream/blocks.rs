@@ -64,7 +64,7 @@ impl Blocks {
 
     /// Whether a tool was called.
     pub(super) fn has_calls(&self) -> bool {
-        !self.calls.is_empty()
+        self.calls.has_named()
     }
 
     /// Says some words.
@@ -80,11 +80,11 @@ impl Blocks {
         self.advance(out)
     }
 
-    /// Takes a call, or a piece of one.
+    /// Takes a call, or a piece of one. It has its place once its tool is named, and does not hold up what is said until then.
     pub(super) fn call(&mut self, piece: &Call<'_>, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
         self.hold(piece.arguments()?.len())?;
-        let (at, is_new) = self.calls.add(piece)?;
-        if is_new {
+        let (at, is_named) = self.calls.add(piece)?;
+        if is_named {
             self.waiting.push_back(Waiting { block: Block::Call(at), text: String::new() });
         } else if self.open == Some(Block::Call(at)) {
             let untold = self.calls.get(at)?.untold().to_owned();
@@ -96,10 +96,13 @@ impl Blocks {
     /// Tells what waits and ends the last block. Where the room for tokens ran out inside the last call, what there is of it
     /// stands, as in a message that was cut off there.
     pub(super) fn finish(&mut self, ending: Ending, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+        let is_cut_short = ending == Ending::CutShort;
+        self.calls.check_names(is_cut_short)?;
         loop {
+            let is_last_call = !self.waiting.iter().any(|next| matches!(next.block, Block::Call(_)));
             if let Some(Block::Call(at)) = self.open
-                && ending == Ending::CutShort
-                && self.calls.is_last(at)
+                && is_cut_short
+                && is_last_call
             {
                 self.calls.get(at)?.give_up();
             }
@@ -113,16 +116,12 @@ impl Blocks {
 
     /// Tells what can be told of what waits.
     fn advance(&mut self, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
-        while let Some(next) = self.waiting.front() {
-            let is_nameless = match next.block {
-                Block::Call(at) => self.calls.get(at)?.name.is_none(),
-                Block::Thinking | Block::Text => false,
-            };
+        while !self.waiting.is_empty() {
             let is_unfinished = match self.open {
                 Some(Block::Call(at)) => !self.calls.get(at)?.is_whole(),
                 Some(Block::Thinking | Block::Text) | None => false,
             };
-            if is_nameless || is_unfinished {
+            if is_unfinished {
                 break;
             }
             self.close(out)?;

@@ -32,9 +32,9 @@ struct Nesting {
 }
 
 impl Calls {
-    /// Whether there are any.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Whether any tool was called.
+    pub(super) fn has_named(&self) -> bool {
+        self.0.iter().any(|call| call.name.is_some())
     }
 
     /// One of them.
@@ -42,12 +42,15 @@ impl Calls {
         self.0.get_mut(at).ok_or(BadAnswer)
     }
 
-    /// Whether nothing began after it.
-    pub(super) fn is_last(&self, at: usize) -> bool {
-        at + 1 == self.0.len()
+    /// Checks at the end that every call named its tool, but one that the end came upon and those of which nothing was told.
+    pub(super) fn check_names(&self, is_cut_short: bool) -> Result<(), BadAnswer> {
+        let may_be_cut = self.0.len().checked_sub(1).filter(|_| is_cut_short);
+        let mut calls = self.0.iter().enumerate();
+        let is_good = |(at, call): (usize, &Call)| call.is_named_or_blank() || may_be_cut == Some(at);
+        if calls.all(is_good) { Ok(()) } else { Err(BadAnswer) }
     }
 
-    /// Adds a piece; says to which call and whether it began it.
+    /// Adds a piece; says to which call and whether it is the one that names the tool.
     pub(super) fn add(&mut self, piece: &chat::Call<'_>) -> Result<(usize, bool), BadAnswer> {
         let known = self.known(piece);
         let at = known.unwrap_or(self.0.len());
@@ -57,8 +60,10 @@ impl Calls {
             }
             self.0.push(Call { index: piece.index.0, ..Call::default() });
         }
-        self.get(at)?.add(piece)?;
-        Ok((at, known.is_none()))
+        let call = self.get(at)?;
+        let was_named = call.name.is_some();
+        call.add(piece)?;
+        Ok((at, !was_named && call.name.is_some()))
     }
 
     /// The call that a piece belongs to, by its index. Some servers leave the index out or give every call the same one, so an
@@ -85,6 +90,10 @@ impl Call {
     pub(super) fn is_whole(&self) -> bool {
         let Nesting { depth, is_begun, is_string, .. } = self.nesting;
         is_begun && depth == 0 && !is_string
+    }
+
+    fn is_named_or_blank(&self) -> bool {
+        self.name.is_some() || (self.id.is_none() && self.arguments.trim_ascii().is_empty())
     }
 
     /// How many bytes of arguments it holds.

@@ -17,6 +17,8 @@ use crate::translate::{BadAnswer, Way, error};
 #[derive(Debug, Clone)]
 pub(super) struct Translator {
     created: i64,
+    /// Whether what was thought is told.
+    has_thinking: bool,
     /// `None` until the first chunk that has a choice: before it, some servers tell what their filters think of the prompt, in
     /// chunks that do not name the answer yet.
     blocks: Option<Blocks>,
@@ -26,8 +28,15 @@ pub(super) struct Translator {
 }
 
 impl Translator {
-    pub(super) fn new(created: i64) -> Self {
-        Self { created, blocks: None, refused: false, finish_reason: None, tokens: Tokens::default() }
+    pub(super) fn new(created: i64, has_thinking: bool) -> Self {
+        Self {
+            created,
+            has_thinking,
+            blocks: None,
+            refused: false,
+            finish_reason: None,
+            tokens: Tokens::default(),
+        }
     }
 
     pub(super) fn read(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Result<Progress, BadAnswer> {
@@ -51,6 +60,7 @@ impl Translator {
             said.each_piece(|kind, text| {
                 self.refused |= kind == Kind::Refusal;
                 let block = match kind {
+                    Kind::Thinking if !self.has_thinking => return Ok(()),
                     Kind::Thinking => Block::Thinking,
                     Kind::Text | Kind::Refusal => Block::Text,
                 };

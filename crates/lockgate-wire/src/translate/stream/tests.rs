@@ -10,8 +10,12 @@ use super::*;
 
 const CREATED: i64 = 1_700_000_000;
 
+fn wanted(usage_chunk: bool) -> Wanted {
+    Wanted { usage_chunk, thinking: true }
+}
+
 fn translate(way: Way, include_usage: bool, events: &[String]) -> Result<String, BadAnswer> {
-    let mut translator = StreamTranslator::new(way, CREATED, include_usage);
+    let mut translator = StreamTranslator::new(way, CREATED, wanted(include_usage));
     let mut out = Vec::new();
     events.iter().try_for_each(|event| translator.push(event.as_bytes(), &mut out))?;
     Ok(String::from_utf8(out).unwrap())
@@ -139,7 +143,7 @@ fn a_bad_event_adds_nothing_and_spoils_the_rest() {
         "data: {\"choices\":[{\"delta\":{\"content\":\"a\",\"tool_calls\":[7]}}]}\n\n",
         "data: \u{0}\n\n",
     ] {
-        let mut translator = StreamTranslator::new(Way::MessagesToChat, CREATED, false);
+        let mut translator = StreamTranslator::new(Way::MessagesToChat, CREATED, wanted(false));
         let mut out = Vec::new();
         translator.push(good.as_bytes(), &mut out).unwrap();
         let told = out.clone();
@@ -189,4 +193,42 @@ fn a_block_that_begins_with_all_of_its_input_tells_it_once() {
     let chunks = translate(Way::ChatToMessages, false, &events).unwrap();
     assert_eq!(chunks.matches(r#""arguments":"{\"a\":1}""#).count(), 1, "{chunks}");
     assert_eq!(chunks.matches("data: ").count(), 3, "{chunks}");
+}
+
+#[test]
+fn thinking_that_was_not_asked_for_is_left_out_and_takes_no_place() {
+    let chunks = [
+        chunk(&json!({ "reasoning_content": "Hm." }), None),
+        chunk(&json!({ "content": "Yes." }), Some("stop")),
+        done(),
+    ];
+    let mut translator = StreamTranslator::new(Way::MessagesToChat, CREATED, Wanted::default());
+    let mut out = Vec::new();
+    chunks.iter().for_each(|chunk| translator.push(chunk.as_bytes(), &mut out).unwrap());
+    let told = String::from_utf8(out).unwrap();
+    let first = r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
+    assert!(!told.contains("Hm.") && told.contains(first) && told.contains("message_stop"), "{told}");
+}
+
+#[test]
+fn a_member_that_is_written_twice_is_its_last_value() {
+    let chunk = r#"{"id":"c","choices":[{"index":0,"delta":{"role":"assistant","content":"No.","role":"assistant","content":"Yes."},"finish_reason":"stop"}]}"#;
+    assert_eq!(as_message(&[format!("data: {chunk}\n\n"), done()]).unwrap(), "text(+Yes.) end_turn");
+}
+
+#[test]
+fn pings_and_the_end_of_another_api_say_nothing() {
+    let delta =
+        json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "text_delta", "text": "a" } });
+    let ping = format!("event: ping\ndata: {delta}\n\n");
+    assert_eq!(translate(Way::ChatToMessages, false, &[ping, done()]).unwrap(), "");
+}
+
+#[test]
+fn bytes_that_are_no_text_are_read_as_the_standard_says() {
+    let mut translator = StreamTranslator::new(Way::MessagesToChat, CREATED, wanted(false));
+    let mut out = Vec::new();
+    let event = b"data: {\"choices\":[{\"delta\":{\"content\":\"a\xff\"}}],\"unknown\":\"\xff\"}\n\n";
+    translator.push(event, &mut out).unwrap();
+    assert!(String::from_utf8(out).unwrap().contains("a\u{fffd}"));
 }

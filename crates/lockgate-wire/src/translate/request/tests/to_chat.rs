@@ -45,6 +45,22 @@ fn call(id: &str) -> Value {
 }
 
 #[test]
+fn a_turn_of_the_users_does_not_vanish_because_nothing_of_it_can_be_said() {
+    let file = json!({ "role": "user", "content": [{ "type": "container_upload", "file_id": "f" }] });
+    let user = |text: &str| json!({ "role": "user", "content": text });
+    let hello = json!({ "role": "assistant", "content": "hello" });
+    check_talk(
+        json!([file, hello, user("hi")]),
+        json!([user("[left out: container_upload]"), hello, user("hi")]),
+        &["messages[0].content[0].container_upload"],
+    );
+    let body = json!({ "max_tokens": 9, "messages": [user("hi"), hello, file] });
+    let problem =
+        "expected something that the target's API can say, since the last turn of the user says nothing else";
+    super::check_refused(Way::MessagesToChat, &body, "messages[2].content[0].container_upload", problem);
+}
+
+#[test]
 fn the_system_prompt_is_the_first_message() {
     let hi = json!({ "role": "user", "content": "hi" });
     let check = |system: Value, content: Value| {

@@ -132,6 +132,29 @@ fn texts_that_say_nothing_are_left_out() {
 }
 
 #[test]
+fn a_turn_of_the_users_does_not_vanish_because_nothing_of_it_can_be_said() {
+    let audio = json!({ "role": "user", "content": [{ "type": "input_audio", "input_audio": {} }] });
+    let user = |text: &str| json!({ "role": "user", "content": text });
+    let hello = json!({ "role": "assistant", "content": "hello" });
+    check_talk(
+        json!([audio, hello, user("hi")]),
+        Value::Null,
+        json!([user("[left out: input_audio]"), hello, user("hi")]),
+        &["messages[0].content[0].input_audio"],
+    );
+    let told = &["messages[2].content[0].input_audio"];
+    let expected = json!([user("hi"), hello, user("Listen:")]);
+    check_talk(json!([user("hi"), hello, audio, user("Listen:")]), Value::Null, expected, told);
+    let problem =
+        "expected something that the target's API can say, since the last turn of the user says nothing else";
+    check_talk_refused(json!([user("hi"), hello, audio]), told[0], problem);
+    check_talk_refused(json!([user("hi"), hello, audio, hello]), told[0], problem);
+    check_talk_refused(json!([audio]), "messages[0].content[0].input_audio", problem);
+    let blank = "expected something else than white space";
+    check_talk_refused(json!([user("hi"), hello, user(" ")]), "messages[2].content", blank);
+}
+
+#[test]
 fn an_assistants_message_at_the_end_is_told_and_does_not_end_in_white_space() {
     check_talk(
         json!([{ "role": "user", "content": "hi" }, { "role": "assistant", "content": "I am \n" }]),

@@ -10,6 +10,7 @@
 //!   because chat's results are texts;
 //! - what a model thought, and what a provider's own tools did, means nothing elsewhere: it is left out and
 //!   told;
+//! - a turn of the user's of which nothing can be said does not vanish ([`Lost`]);
 //! - an assistant's message at the end would be continued by Anthropic's models and is answered by others: it
 //!   is carried and told.
 
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use super::content::{self, texts};
 use crate::translate::request::calls::Calls;
 use crate::translate::request::fields::{Fields, Read, unexpected};
+use crate::translate::request::lost::Lost;
 use crate::translate::request::path::Path;
 use crate::translate::request::told::Told;
 
@@ -37,8 +39,16 @@ pub(super) struct Conversation {
 #[derive(Debug)]
 enum Turn {
     System(Vec<Value>),
-    User { results: Vec<Value>, parts: Vec<Value> },
-    Assistant { parts: Vec<Value>, calls: Vec<Value> },
+    /// `lost` is what else it would have said.
+    User {
+        results: Vec<Value>,
+        parts: Vec<Value>,
+        lost: Option<Lost>,
+    },
+    Assistant {
+        parts: Vec<Value>,
+        calls: Vec<Value>,
+    },
 }
 
 impl Conversation {
@@ -78,6 +88,7 @@ impl Conversation {
             told.tell_others(message, &["role", "content"]);
         }
         self.calls.close()?;
+        self.fill_lost()?;
         match self.turns.last() {
             Some(Turn::Assistant { .. }) => told.tell(&at.item(messages.len().saturating_sub(1))),
             Some(Turn::User { .. }) => {}
@@ -94,7 +105,7 @@ impl Conversation {
     fn read_user(&mut self, content: &Value, at: &Path<'_>, told: &mut Told<'_>) -> Read<()> {
         let blocks = match content {
             Value::Array(blocks) => blocks.as_slice(),
-            _ => return texts(content, at, told).map(|parts| self.user(Vec::new(), parts)),
+            _ => return texts(content, at, told).map(|parts| self.user(Vec::new(), parts, None)),
         };
         let (mut results, mut parts, mut said) = (Vec::new(), Vec::new(), Vec::new());
         for (index, block) in blocks.iter().enumerate() {
@@ -106,7 +117,7 @@ impl Conversation {
             }
         }
         parts.extend(said);
-        self.user(results, parts);
+        self.user(results, parts, Lost::of(content, at));
         Ok(())
     }
 
@@ -185,17 +196,32 @@ impl Conversation {
         self.assistant(Vec::new(), vec![call])
     }
 
-    fn user(&mut self, new_results: Vec<Value>, new_parts: Vec<Value>) {
-        if new_results.is_empty() && new_parts.is_empty() {
+    fn user(&mut self, new_results: Vec<Value>, new_parts: Vec<Value>, new_lost: Option<Lost>) {
+        if new_results.is_empty() && new_parts.is_empty() && new_lost.is_none() {
             return;
         }
         match self.turns.last_mut() {
-            Some(Turn::User { results, parts }) => {
+            Some(Turn::User { results, parts, lost }) => {
                 results.extend(new_results);
                 parts.extend(new_parts);
+                *lost = lost.take().or(new_lost);
             }
-            _ => self.turns.push(Turn::User { results: new_results, parts: new_parts }),
+            _ => self.turns.push(Turn::User { results: new_results, parts: new_parts, lost: new_lost }),
         }
+    }
+
+    /// Puts something into the turns of the user's of which nothing is left.
+    fn fill_lost(&mut self) -> Read<()> {
+        let last = self.turns.iter().rposition(|turn| matches!(turn, Turn::User { .. }));
+        for (index, turn) in self.turns.iter_mut().enumerate() {
+            let Turn::User { results, parts, lost } = turn else { continue };
+            let Some(lost) = lost.take().filter(|_| results.is_empty() && parts.is_empty()) else { continue };
+            if Some(index) == last {
+                return Err(lost.refusal());
+            }
+            parts.push(content::text(&lost.placeholder()));
+        }
+        Ok(())
     }
 
     fn assistant(&mut self, new_parts: Vec<Value>, new_calls: Vec<Value>) -> Read<()> {
@@ -224,7 +250,7 @@ impl Turn {
     fn into_values(self) -> Vec<Value> {
         match self {
             Self::System(parts) => vec![json!({ "role": "system", "content": content::shortest(parts) })],
-            Self::User { mut results, parts } => {
+            Self::User { mut results, parts, .. } => {
                 let said = content::shortest(parts);
                 results.extend(said.map(|content| json!({ "role": "user", "content": content })));
                 results

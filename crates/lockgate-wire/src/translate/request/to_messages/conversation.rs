@@ -11,15 +11,18 @@
 //! - one at the very end that nothing of the user's precedes is what the model is asked to answer. Taking it
 //!   away would leave nothing to answer, so it stands as the user's turn, and its `role` is told;
 //! - texts of nothing but white space, which Anthropic refuses, are left out, and messages with them that say
-//!   nothing else;
+//!   nothing else; as the user's last word they are refused, because it would look as if nobody had asked;
+//! - a turn of the user's of which nothing can be said does not vanish either ([`Lost`]);
 //! - an assistant's message at the end would be answered by a chat model and is continued by Anthropic's: it
 //!   is carried and told.
 
 use serde_json::{Value, json};
 
 use super::content::{self, Speaker};
+use crate::translate::Untranslatable;
 use crate::translate::request::calls::Calls;
 use crate::translate::request::fields::{Fields, Read, unexpected};
+use crate::translate::request::lost::Lost;
 use crate::translate::request::path::Path;
 use crate::translate::request::told::Told;
 
@@ -30,6 +33,8 @@ pub(super) struct Conversation {
     calls: Calls,
     /// The open call of the older form, which has no id: its function's name and the id that was made for it.
     function: Option<(String, String)>,
+    /// Where the user said nothing but white space, if nobody said anything since.
+    blank: Option<String>,
 }
 
 /// What one speaker says before the other does.
@@ -38,6 +43,8 @@ struct Turn {
     role: Role,
     results: Vec<Value>,
     blocks: Vec<Value>,
+    /// What else it would have said.
+    lost: Option<Lost>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +56,7 @@ enum Role {
 impl Conversation {
     pub(super) fn read(messages: &[Value], at: &Path<'_>, told: &mut Told<'_>) -> Read<Self> {
         let calls = Calls::new(fitted_id);
-        let mut said = Self { system: Vec::new(), turns: Vec::new(), calls, function: None };
+        let mut said = Self { system: Vec::new(), turns: Vec::new(), calls, function: None, blank: None };
         let mut has_begun = false;
         for (index, message) in messages.iter().enumerate() {
             let at = at.item(index);
@@ -110,7 +117,17 @@ impl Conversation {
     fn read_user(&mut self, message: Fields<'_, '_>, told: &mut Told<'_>) -> Read<()> {
         let blocks = content::blocks(message, Speaker::User, told)?;
         told.tell_others(message, &["role", "content"]);
-        self.add(Role::User, blocks)
+        if !blocks.is_empty() {
+            return self.add(Role::User, blocks);
+        }
+        let at = message.at("content");
+        match message.get("content").and_then(|content| Lost::of(content, &at)) {
+            Some(lost) => {
+                self.turn(Role::User)?.lost.get_or_insert(lost);
+            }
+            None => self.blank = Some(at.to_string()),
+        }
+        Ok(())
     }
 
     fn read_assistant(&mut self, message: Fields<'_, '_>, index: usize, told: &mut Told<'_>) -> Read<()> {
@@ -209,27 +226,49 @@ impl Conversation {
 
     /// The turn of that speaker that is going on, or a new one.
     fn turn(&mut self, role: Role) -> Read<&mut Turn> {
+        self.blank = None;
         let is_new = self.turns.last().is_none_or(|turn| turn.role != role);
         if is_new {
             if role == Role::Assistant {
                 self.calls.close()?;
             }
-            self.turns.push(Turn { role, results: Vec::new(), blocks: Vec::new() });
+            self.turns.push(Turn { role, results: Vec::new(), blocks: Vec::new(), lost: None });
         }
         let last = self.turns.len() - 1;
         Ok(&mut self.turns[last])
     }
 
     fn finish(&mut self, at: &Path<'_>, count: usize, told: &mut Told<'_>) -> Read<()> {
+        self.fill_lost()?;
         let Some(last) = self.turns.last_mut() else {
             return Err(at.wrong("expected at least one message that says something to the model"));
         };
         if last.role == Role::Assistant {
+            if let Some(param) = self.blank.take() {
+                let problem = "expected something else than white space".to_owned();
+                return Err(Untranslatable { param, problem });
+            }
             told.tell(&at.item(count - 1));
             // Anthropic refuses to continue a text that ends in white space.
             if let Some(text) = last.blocks.last_mut().and_then(|block| block.get_mut("text")) {
                 *text = text.as_str().map_or_else(String::new, |text| text.trim_end().to_owned()).into();
             }
+        }
+        Ok(())
+    }
+
+    /// Puts something into the turns of the user's of which nothing is left.
+    fn fill_lost(&mut self) -> Read<()> {
+        let last = self.turns.iter().rposition(|turn| turn.role == Role::User);
+        for (index, turn) in self.turns.iter_mut().enumerate() {
+            let Some(lost) = turn.lost.take() else { continue };
+            if !turn.blocks.is_empty() || !turn.results.is_empty() {
+                continue;
+            }
+            if Some(index) == last {
+                return Err(lost.refusal());
+            }
+            turn.blocks.extend(content::text(&lost.placeholder()));
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::translate::stream::{blocks, from_messages};
 #[test]
 fn what_waits_is_bounded() {
     let long = "x".repeat(1 << 20);
-    let mut translator = StreamTranslator::new(Way::MessagesToChat, CREATED, false);
+    let mut translator = StreamTranslator::new(Way::MessagesToChat, CREATED, wanted(false));
     let mut out = Vec::new();
     translator.push(chunk(&call(0, "a", "f", "{"), None).as_bytes(), &mut out).unwrap();
     let text = chunk(&json!({ "content": long }), None);
@@ -17,7 +17,7 @@ fn what_waits_is_bounded() {
     assert_eq!(taken, blocks::HELD_BYTES_MAX / long.len() - 1);
 
     let endless = chunk(&arguments(0, &long), None);
-    let mut translator = StreamTranslator::new(Way::MessagesToChat, CREATED, false);
+    let mut translator = StreamTranslator::new(Way::MessagesToChat, CREATED, wanted(false));
     translator.push(chunk(&call(0, "a", "f", "{\""), None).as_bytes(), &mut out).unwrap();
     let taken = (0..64).take_while(|_| translator.push(endless.as_bytes(), &mut out).is_ok()).count();
     assert_eq!(taken, blocks::HELD_BYTES_MAX / long.len() - 1);
@@ -26,13 +26,13 @@ fn what_waits_is_bounded() {
 #[test]
 fn the_number_of_calls_and_of_open_blocks_is_bounded() {
     let calls = (0..1_000).map(|at| chunk(&call(at, &format!("c{at}"), "f", "{}"), None));
-    let mut translator = StreamTranslator::new(Way::MessagesToChat, CREATED, false);
+    let mut translator = StreamTranslator::new(Way::MessagesToChat, CREATED, wanted(false));
     let mut out = Vec::new();
     let taken = calls.take_while(|chunk| translator.push(chunk.as_bytes(), &mut out).is_ok()).count();
     assert_eq!(taken, TOOL_CALLS_MAX);
 
     let start = json!({ "type": "message_start", "message": { "id": "msg_1" } });
-    let mut translator = StreamTranslator::new(Way::ChatToMessages, CREATED, false);
+    let mut translator = StreamTranslator::new(Way::ChatToMessages, CREATED, wanted(false));
     translator.push(event(&start).as_bytes(), &mut out).unwrap();
     let block = |at: u64| json!({ "type": "content_block_start", "index": at, "content_block": { "type": "text", "text": "" } });
     let taken =
@@ -43,7 +43,7 @@ fn the_number_of_calls_and_of_open_blocks_is_bounded() {
 #[test]
 fn words_that_were_told_make_room_for_others() {
     let long = format!("{{\"x\":\"{}\"}}", "x".repeat(1 << 20));
-    let mut translator = StreamTranslator::new(Way::MessagesToChat, CREATED, false);
+    let mut translator = StreamTranslator::new(Way::MessagesToChat, CREATED, wanted(false));
     for at in 0..6 {
         let mut out = Vec::new();
         translator.push(chunk(&call(at, &format!("c{at}"), "f", &long), None).as_bytes(), &mut out).unwrap();
@@ -137,7 +137,7 @@ proptest! {
         asked_chat in any::<bool>(),
     ) {
         let way = if asked_chat { Way::ChatToMessages } else { Way::MessagesToChat };
-        let mut translator = StreamTranslator::new(way, CREATED, true);
+        let mut translator = StreamTranslator::new(way, CREATED, wanted(true));
         let mut out = Vec::new();
         let mut is_bad = false;
         for event in &events {
@@ -160,7 +160,7 @@ proptest! {
     fn any_body_is_translated_or_bad(scrap in scrap(), bytes in prop::collection::vec(any::<u8>(), 0..60)) {
         for way in [Way::ChatToMessages, Way::MessagesToChat] {
             for body in [scrap.to_string().as_bytes(), &bytes] {
-                if let Ok(translated) = crate::translate::answer(way, body, CREATED) {
+                if let Ok(translated) = crate::translate::answer(way, body, CREATED, wanted(true)) {
                     prop_assert!(serde_json::from_slice::<Value>(&translated).is_ok());
                 }
                 let error = crate::translate::error(way, 500, body);

@@ -84,3 +84,27 @@ fn a_call_that_was_cut_off_stands_as_far_as_it_came() {
     let chunks = [chunk(&call(0, "a", "f", "{\"a\":"), None), chunk(&json!({}), Some("length")), done()];
     assert_eq!(as_message(&chunks).unwrap(), "a:f(+{\"a\":) max_tokens");
 }
+
+#[test]
+fn a_call_that_does_not_name_its_tool_holds_up_nothing_until_it_does() {
+    let nameless = |piece: Value| chunk(&json!({ "tool_calls": [piece] }), None);
+    let text = |text: &str| chunk(&json!({ "content": text }), None);
+    let mut chunks = vec![
+        nameless(json!({ "index": 0, "id": "a" })),
+        text("Let me see."),
+        nameless(json!({ "index": 0, "function": { "arguments": "{" } })),
+        text(" Now."),
+    ];
+    assert_eq!(as_message(&chunks).unwrap(), "text(+Let me see.+ Now.");
+    let end = |reason| [chunk(&json!({}), Some(reason)), done()];
+    // A tool was to be called, and nobody knows which.
+    assert_eq!(as_message(&[chunks.clone(), end("stop").to_vec()].concat()), Err(BadAnswer));
+    let cut_short = as_message(&[chunks.clone(), end("length").to_vec()].concat()).unwrap();
+    assert_eq!(cut_short, "text(+Let me see.+ Now.) max_tokens");
+    chunks.push(nameless(json!({ "index": 0, "function": { "name": "f", "arguments": "}" } })));
+    chunks.extend(end("tool_calls"));
+    assert_eq!(as_message(&chunks).unwrap(), "text(+Let me see.+ Now.) a:f(+{}) tool_use");
+    let blank = [nameless(json!({ "index": 0 })), text("Yes.")];
+    let told = as_message(&[blank.to_vec(), end("stop").to_vec()].concat()).unwrap();
+    assert_eq!(told, "text(+Yes.) end_turn");
+}
