@@ -321,10 +321,9 @@ impl Asking<'_> {
                     return Err(unusable());
                 }
                 let bytes = match self.spoken.way {
-                    Some(way) => {
-                        let created = self.clock.now().as_second();
-                        translate::answer(way, text, created, self.wanted()).map_err(|_| unusable())?.into()
-                    }
+                    Some(way) => translate::answer(way, text, self.created(way), self.wanted())
+                        .map_err(|_| unusable())?
+                        .into(),
                     None => bytes,
                 };
                 Told::Whole { bytes, summary }
@@ -350,6 +349,15 @@ impl Asking<'_> {
         Ok(Judged::Answer(TierAnswer { head, told, dropped: Vec::new() }))
     }
 
+    /// When an answer was made, in a form that tells it; in one that does not, a number that no other answer has.
+    fn created(&self, way: Way) -> i64 {
+        match way {
+            Way::ChatToMessages => self.clock.now().as_second(),
+            // The random half of the call's id, without its sign.
+            Way::MessagesToChat => (self.question.id.0.as_u128() as u64 >> 1) as i64,
+        }
+    }
+
     /// What the caller asked to be told beside the answer itself.
     fn wanted(&self) -> Wanted {
         let thinking = self.question.body.zip(self.question.api);
@@ -360,10 +368,8 @@ impl Asking<'_> {
     }
 
     fn how(&self, api: Api) -> How {
-        let translator = self.spoken.way.map(|way| {
-            let created = self.clock.now().as_second();
-            Box::new(StreamTranslator::new(way, created, self.wanted()))
-        });
+        let translator =
+            self.spoken.way.map(|way| Box::new(StreamTranslator::new(way, self.created(way), self.wanted())));
         How {
             api,
             translator,

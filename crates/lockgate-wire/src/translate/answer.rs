@@ -16,7 +16,8 @@ pub(super) mod usage;
 use super::{BadAnswer, Wanted, Way};
 use crate::lenient::last_of_each;
 
-/// A target's plain answer in the form that the caller expects. `created` is in seconds since 1970, for a form that tells it.
+/// A target's plain answer in the form that the caller expects. `created` is in seconds since 1970 for a form
+/// that tells it; for a message it is any number that differs from answer to answer, by which one without an id is named.
 pub fn answer(way: Way, body: &[u8], created: i64, wanted: Wanted) -> Result<Vec<u8>, BadAnswer> {
     let translate = |body: &[u8]| match way {
         Way::ChatToMessages => from_messages::answer(body, created),

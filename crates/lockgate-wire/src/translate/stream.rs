@@ -45,7 +45,8 @@ enum Progress {
 }
 
 impl StreamTranslator {
-    /// A translator. `created` is in seconds since 1970.
+    /// A translator. `created` is in seconds since 1970 for a form that tells it; for a message it is any number that differs from
+    /// answer to answer, by which one without an id is named.
     pub fn new(way: Way, created: i64, wanted: Wanted) -> Self {
         let state = match way {
             Way::ChatToMessages => {

@@ -204,6 +204,11 @@ impl Call<'_> {
     }
 }
 
+/// By which a message is named whose server gave it no id.
+pub(in crate::translate) fn made_up_answer_id(created: i64) -> String {
+    format!("msg_{created:x}")
+}
+
 /// By which a call is named whose server gave it no id: results are told by it, so it differs from answer to answer.
 pub(in crate::translate) fn made_up_id(answer_id: &str, created: i64, at: usize) -> String {
     if answer_id.is_empty() { format!("call_{created}_{at}") } else { format!("call_{answer_id}_{at}") }

@@ -7,7 +7,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::chat::{Call, Chat, Kind, made_up_id};
+use super::chat::{Call, Chat, Kind, made_up_answer_id, made_up_id};
 use super::ending::{Deeds, Ending};
 use super::json;
 use super::usage::ToldInMessage;
@@ -42,7 +42,8 @@ pub(super) fn answer(body: &[u8], created: i64, has_thinking: bool) -> Result<Ve
     if chat.error.is_some() {
         return Err(BadAnswer);
     }
-    let id = chat.id.some().unwrap_or_default();
+    let made_up = made_up_answer_id(created);
+    let id = chat.id.some().unwrap_or(&made_up);
     let mut content = Vec::new();
     let mut refused = false;
     said.each_piece(|kind, text| {

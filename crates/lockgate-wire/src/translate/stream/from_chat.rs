@@ -8,7 +8,7 @@ use super::Progress;
 use super::blocks::{Block, Blocks, write_event};
 use crate::answer::shortened;
 use crate::sse::Event;
-use crate::translate::answer::chat::{Chat, Kind};
+use crate::translate::answer::chat::{Chat, Kind, made_up_answer_id};
 use crate::translate::answer::ending::{Deeds, Ending};
 use crate::translate::answer::json;
 use crate::translate::answer::usage::Tokens;
@@ -77,7 +77,8 @@ impl Translator {
     }
 
     fn start(&mut self, chat: &Chat<'_>, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
-        let id = shortened(chat.id.some().unwrap_or_default());
+        let made_up = made_up_answer_id(self.created);
+        let id = shortened(chat.id.some().unwrap_or(&made_up));
         let message = json!({
             "id": id,
             "type": "message",
