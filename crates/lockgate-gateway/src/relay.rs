@@ -24,7 +24,7 @@ use lockgate_wire::reader::read_plain;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::answer::{Answer, Kind};
-use crate::events::{EventStream, Next, What};
+use crate::events::{EventStream, Next};
 use crate::headers::{self, COST, DEGRADED, DROPPED, SHOULD_RETRY, TARGET, TIER};
 use crate::observation::{End, Observation};
 use crate::refusal;
@@ -32,6 +32,10 @@ use crate::resume::{Resume, Resumed};
 use crate::stage::{Ending, WholeBody};
 use crate::telling::Telling;
 use crate::tier::{TierAnswer, Told};
+
+use broken::Broken;
+
+mod broken;
 
 /// How long a target may take to close a stream whose terminal event has come. What comes in that time is still passed on.
 const CLOSING_TIME: Duration = Duration::from_secs(2);
@@ -210,20 +214,6 @@ async fn pass_on(
     }
     telling.stage.cut().await;
     Ending { end: End::Failed, ..ending }.record();
-}
-
-/// Why a relay ends early.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Broken {
-    CutOff,
-    Silent,
-    OutOfTime,
-    TooLong,
-    Crawling,
-    WithoutEnd,
-    Malformed,
-    /// The target told so itself, in the stream.
-    Told,
 }
 
 /// A stream on its way.
@@ -543,43 +533,6 @@ impl Watch {
     /// Whether most of the time was spent waiting for the client.
     fn is_clients_doing(&self) -> bool {
         self.blocked > self.begun.elapsed() / 2
-    }
-}
-
-impl Broken {
-    /// What a stream's trouble is, and the target's own word for it.
-    fn by(what: What) -> (Self, Option<Bytes>) {
-        match what {
-            What::CutOff(_) => (Self::CutOff, None),
-            What::WithoutEnd => (Self::WithoutEnd, None),
-            What::Malformed => (Self::Malformed, None),
-            What::Told { event } => (Self::Told, event),
-        }
-    }
-
-    fn problem(self) -> &'static str {
-        match self {
-            Self::CutOff => "the target broke off",
-            Self::Silent => "the target fell silent",
-            Self::OutOfTime => "the call's time ran out",
-            Self::TooLong => "the target took longer than a stream may",
-            Self::Crawling => "the target became too slow",
-            Self::Malformed => "the target sent what cannot be read",
-            Self::WithoutEnd | Self::Told => "the target ended it without its terminal event",
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::CutOff => "cut_off",
-            Self::Silent => "silent",
-            Self::OutOfTime => "deadline",
-            Self::TooLong => "timeout",
-            Self::Crawling => "crawling",
-            Self::Malformed => "unusable",
-            Self::WithoutEnd => "without_end",
-            Self::Told => "error",
-        }
     }
 }
 

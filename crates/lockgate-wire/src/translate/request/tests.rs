@@ -1,5 +1,6 @@
 //! Translated requests.
 
+mod refused_messages;
 mod to_chat;
 mod to_messages;
 
