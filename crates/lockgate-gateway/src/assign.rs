@@ -12,12 +12,14 @@ use lockgate_config::live::Table;
 use lockgate_config::value::{Feature, TargetKind, Version};
 use lockgate_core::assign::point;
 use lockgate_core::drill::Fault;
-use lockgate_core::name::{FeatureName, RolloutId, TargetName, VersionRef};
+use lockgate_core::name::{FeatureName, RequestId, RolloutId, TargetName, VersionRef};
 use lockgate_core::route::{KillTo, Mode, Route};
 use lockgate_core::signal::Arm;
+use lockgate_store::row::Answer;
 use lockgate_wire::error::Failure;
 
 use crate::caller::Caller;
+use crate::record::Subject;
 
 /// The version that a call was given, and by which table.
 #[derive(Debug)]
@@ -44,6 +46,37 @@ pub(crate) struct Assigned {
     pub(crate) bucket: Duration,
     /// After how long without a call the caller's session has ended.
     pub(crate) session_idle: Duration,
+}
+
+impl Assigned {
+    /// What a call of this caller's is counted under.
+    pub(crate) fn subject(&self, caller: &Caller) -> Subject {
+        Subject {
+            feature: self.feature.name.clone(),
+            revision: self.version.id.revision,
+            arm: self.arm,
+            segment: caller.segment.clone(),
+        }
+    }
+
+    /// What the audit knows of a call when it has been assigned.
+    pub(crate) fn row(&self, caller: &Caller, id: RequestId, ts: Timestamp, status: u16) -> Answer {
+        Answer {
+            request_id: id,
+            answer_id: None,
+            session: caller.session.clone(),
+            ts,
+            feature: self.feature.name.clone(),
+            version: self.version.id.clone(),
+            arm: self.arm,
+            rollout: self.rollout,
+            segment: caller.segment.clone(),
+            point: self.point,
+            target: None,
+            tier: None,
+            status,
+        }
+    }
 }
 
 /// A hold on the table that can be let go and, while the table is in force, taken again.

@@ -20,12 +20,11 @@ use crate::assign::Assigned;
 use crate::caller::Caller;
 use crate::gateway::Gateway;
 use crate::handle::Arrival;
-use crate::record::{Observed, Subject};
+use crate::record::Observed;
 use crate::sessions::Cost;
 use crate::shadow;
 use crate::tally::{Begun, Tally};
 use crate::trouble::TargetError;
-use crate::visitors::TrialState;
 
 /// One call under way. Dropped without an end, it counts as cancelled, or as an error if the version had failed by then.
 #[derive(Debug)]
@@ -98,38 +97,10 @@ impl Observation {
     ) -> Self {
         let ts = gateway.clock.now();
         let first_tier = if assigned.first_tier > 0 { FirstTier::PassedOver } else { FirstTier::Sound };
-        let subject = Subject {
-            feature: assigned.feature.name.clone(),
-            revision: assigned.version.id.revision,
-            arm: assigned.arm,
-            segment: caller.segment.clone(),
-        };
-        let trial = assigned.rollout.zip(assigned.trial_since);
-        let begun = Begun {
-            subject: &subject,
-            sticky_key: caller.sticky_key.as_deref(),
-            session: caller.session.as_deref(),
-            trial: trial.map(|(rollout, since)| TrialState { rollout, since }),
-            is_telling: first_tier != FirstTier::PassedOver,
-            bucket: assigned.bucket,
-            session_idle: assigned.session_idle,
-        };
+        let subject = assigned.subject(caller);
+        let begun = Begun::of(&subject, assigned, caller, first_tier != FirstTier::PassedOver);
         let tally = Tally::begin(gateway.books(), begun, ts);
-        let answer = Answer {
-            request_id: arrival.id,
-            answer_id: None,
-            session: caller.session.clone(),
-            ts,
-            feature: subject.feature,
-            version: assigned.version.id.clone(),
-            arm: assigned.arm,
-            rollout: assigned.rollout,
-            segment: subject.segment,
-            point: assigned.point,
-            target: None,
-            tier: None,
-            status: UNDER_WAY,
-        };
+        let answer = assigned.row(caller, arrival.id, ts, UNDER_WAY);
         gateway.answers.note(answer.clone());
         Self {
             gateway: Arc::clone(gateway),

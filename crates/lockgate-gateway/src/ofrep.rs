@@ -23,7 +23,6 @@ use lockgate_config::value::{Client, Config, Feature};
 use lockgate_core::name::{FeatureName, RequestId, Revision};
 use lockgate_core::route::{KillTo, Mode, Route, Trial};
 use lockgate_core::share::Share;
-use lockgate_store::row::Answer;
 use lockgate_wire::error::Failure;
 use lockgate_wire::ofrep::{self, Context, ContextError, ErrorCode, Reason};
 use serde_json::{Map, Value, json};
@@ -36,11 +35,8 @@ use crate::answers::EVALUATED;
 use crate::assign::{self, Assigned};
 use crate::caller::{self, Caller, may_call};
 use crate::gateway::Gateway;
-use crate::handle::Arrival;
-use crate::handle::echo;
-use crate::record::Subject;
+use crate::handle::{Arrival, echo};
 use crate::tally::{self, Begun};
-use crate::visitors::TrialState;
 use crate::{admit, body, headers, refusal};
 
 /// Largest request: a context is about one person, and a page of text is more than anybody is targeted by.
@@ -213,39 +209,16 @@ impl Evaluation {
     fn count(&self, gateway: &Gateway, id: RequestId) {
         let (assigned, caller) = (&self.assigned, &self.caller);
         let ts = gateway.clock.now();
-        let subject = Subject {
-            feature: assigned.feature.name.clone(),
-            revision: assigned.version.id.revision,
-            arm: assigned.arm,
-            segment: caller.segment.clone(),
-        };
-        let trial = assigned.rollout.zip(assigned.trial_since);
-        let begun = Begun {
-            subject: &subject,
-            sticky_key: caller.sticky_key.as_deref(),
-            session: caller.session.as_deref(),
-            trial: trial.map(|(rollout, since)| TrialState { rollout, since }),
-            // Sent past the version to a fixed answer, nobody's outcome says anything about the version.
-            is_telling: self.killed != Some(KillTo::Rules),
-            bucket: assigned.bucket,
-            session_idle: assigned.session_idle,
-        };
-        tally::evaluated(gateway.books(), &begun, assigned.point, ts);
-        gateway.answers.note(Answer {
-            request_id: id,
-            answer_id: None,
-            session: caller.session.clone(),
+        let subject = assigned.subject(caller);
+        // Sent past the version to a fixed answer, nobody's outcome says anything about the version.
+        let is_telling = self.killed != Some(KillTo::Rules);
+        tally::evaluated(
+            gateway.books(),
+            &Begun::of(&subject, assigned, caller, is_telling),
+            assigned.point,
             ts,
-            feature: subject.feature,
-            version: assigned.version.id.clone(),
-            arm: assigned.arm,
-            rollout: assigned.rollout,
-            segment: subject.segment,
-            point: assigned.point,
-            target: None,
-            tier: None,
-            status: EVALUATED,
-        });
+        );
+        gateway.answers.note(assigned.row(caller, id, ts, EVALUATED));
     }
 
     fn told(&self, id: RequestId) -> Value {

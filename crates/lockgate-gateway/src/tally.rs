@@ -13,6 +13,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lockgate_core::mishap::Mishaps;
 
+use crate::assign::Assigned;
+use crate::caller;
 use crate::record::{Observed, Recorder, Slot, Subject};
 use crate::sessions::{Brought, Caller, Cost, Known, Seat, Sessions, Under};
 use crate::visitors::{TrialState, Visitors};
@@ -37,6 +39,27 @@ pub(crate) struct Begun<'c> {
     pub(crate) is_telling: bool,
     pub(crate) bucket: Duration,
     pub(crate) session_idle: Duration,
+}
+
+impl<'c> Begun<'c> {
+    /// A call, or an evaluation, of somebody who has been assigned.
+    pub(crate) fn of(
+        subject: &'c Subject,
+        assigned: &Assigned,
+        caller: &'c caller::Caller,
+        is_telling: bool,
+    ) -> Self {
+        let trial = assigned.rollout.zip(assigned.trial_since);
+        Self {
+            subject,
+            sticky_key: caller.sticky_key.as_deref(),
+            session: caller.session.as_deref(),
+            trial: trial.map(|(rollout, since)| TrialState { rollout, since }),
+            is_telling,
+            bucket: assigned.bucket,
+            session_idle: assigned.session_idle,
+        }
+    }
 }
 
 /// One call under way.

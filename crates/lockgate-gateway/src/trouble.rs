@@ -55,8 +55,8 @@ pub(crate) enum TargetError {
         retry_after: Option<Duration>,
         answer: Box<TierAnswer>,
     },
-    /// It said so in its stream, before any content.
-    #[error("target `{target}` began a stream and told of an error in it")]
+    /// It said so with a good status: in a stream before any content, or in a plain answer.
+    #[error("target `{target}` told of an error in its answer")]
     Told { target: TargetName, fault: Fault, error: Box<AnswerError> },
     #[error("target `{target}` answered with what is no answer")]
     Unusable { target: TargetName },
