@@ -12,6 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use lockgate_config::health::{Pass, Patient};
 use lockgate_config::live::Table;
 use lockgate_config::value::{Endpoint, Price, Tier, Times, Version};
@@ -366,9 +367,7 @@ impl Tried {
         let blame = error.fault().blame;
         let is_callers = blame == Blame::ContextLength;
         match error {
-            // What is ours to mend is nothing to tell: a client would take it for its own doing, and some providers repeat
-            // parts of a key in it.
-            TargetError::Status { answer, .. } if blame != Blame::Ours => {
+            TargetError::Status { status, answer, .. } if may_be_told(status, blame) => {
                 let kind = if is_callers { Kind::CallersFault } else { Kind::LastResort };
                 self.last_told = Some(Answer { kind, ..Answer::new(*answer, at.index, at.tier, assigned) });
             }
@@ -472,4 +471,10 @@ fn rejected(blame: Blame, error: AnswerError) -> Failure {
         _ => "rejected",
     };
     Failure::Rejected { code, message: error.message }
+}
+
+/// Whether a target's error may be passed on. What is ours to mend is nothing to tell, be it a key or a bill: a client would take it
+/// for its own doing, and some providers repeat parts of the key. That there is no such model tells nothing of the kind.
+fn may_be_told(status: StatusCode, blame: Blame) -> bool {
+    blame != Blame::Ours || matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
 }

@@ -56,7 +56,6 @@ pub(crate) async fn to_client(
     *response.headers_mut() = headers::to_client(&head.headers);
     let headers = response.headers_mut();
     telling.tell_about(headers);
-    telling.tell_id(headers);
     headers::put(headers, TARGET, target.clone());
     headers::put(headers, TIER, tier.to_string());
     if !dropped.is_empty() {

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Response};
 use jiff::Timestamp;
 use lockgate_config::clock::Clock;
 use lockgate_core::name::RequestId;
-use lockgate_wire::api::{Api, Family};
+use lockgate_wire::api::Api;
 use lockgate_wire::error::Failure;
 use tokio::time::Instant;
 
@@ -105,17 +105,6 @@ impl<'a> Telling<'a> {
         }
         comment.push_str("\n\n");
         comment.into()
-    }
-
-    /// Adds the call's id where a client of this API looks for one, unless the target has put its own there.
-    pub(crate) fn tell_id(&self, headers: &mut HeaderMap) {
-        let name = match self.api().family() {
-            Family::OpenAi => HeaderName::from_static("x-request-id"),
-            Family::Anthropic => HeaderName::from_static("request-id"),
-        };
-        if !headers.contains_key(&name) {
-            headers::put(headers, name, self.id.to_string());
-        }
     }
 }
 

@@ -12,14 +12,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::response::Parts;
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use hyper::body::Incoming;
 use lockgate_config::clock::Clock;
 use lockgate_config::live::Table;
 use lockgate_config::value::{Endpoint, Rules, TargetKind, Tier};
 use lockgate_core::name::RequestId;
 use lockgate_wire::answer::{AnswerError, AnswerSummary};
-use lockgate_wire::api::Api;
+use lockgate_wire::api::{Api, Family};
 use lockgate_wire::blame;
 use lockgate_wire::body::Body;
 use lockgate_wire::error::Failure;
@@ -30,6 +30,7 @@ use lockgate_wire::translate::{self, RequestSettings, StreamTranslator, Wanted, 
 use tokio::time::{Instant, timeout_at};
 
 use crate::events::{EventStream, How, Next, What};
+use crate::headers;
 use crate::packed::Packing;
 use crate::reply::{self, Content, Reply};
 use crate::spoken::{self, Spoken};
@@ -284,6 +285,9 @@ impl Asking<'_> {
     fn judge(&self, reply: Reply) -> Result<Judged, TargetError> {
         let unusable = || TargetError::Unusable { target: self.tier.target.name.clone() };
         let Reply { mut head, mut content } = reply;
+        if self.spoken.way.is_some() {
+            self.identify(&mut head.headers);
+        }
         if let Content::Whole(bytes) = &content
             && let Some(packing) =
                 head.headers.get(CONTENT_ENCODING).and_then(|name| Packing::named(name.as_bytes()))
@@ -347,6 +351,17 @@ impl Asking<'_> {
             }
         };
         Ok(Judged::Answer(TierAnswer { head, told, dropped: Vec::new() }))
+    }
+
+    /// Adds the call's id where a client of the caller's API looks for one; the target's own stands where others look.
+    fn identify(&self, headers: &mut HeaderMap) {
+        let name = match self.question.api.map(Api::family) {
+            Some(Family::Anthropic) => HeaderName::from_static("request-id"),
+            Some(Family::OpenAi) | None => HeaderName::from_static("x-request-id"),
+        };
+        if !headers.contains_key(&name) {
+            headers::put(headers, name, self.question.id.to_string());
+        }
     }
 
     /// When an answer was made, in a form that tells it; in one that does not, a number that no other answer has.
