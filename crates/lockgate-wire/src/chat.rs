@@ -1,6 +1,6 @@
 //! Reads a chat completion: what was said, which tools were called, what it used, how it ended.
 //!
-//! The same reader serves plain answers and the chunks of a stream ([`Stream`]), since the two differ in one name
+//! The same reader serves plain answers and the chunks of a stream (`Stream`), since the two differ in one name
 //! (`message`, `delta`). It never fails: an answer that cannot be read is relayed like any other, and that it could not be
 //! read is one of the facts.
 

@@ -2,7 +2,7 @@
 //!
 //! What is not edited arrives byte for byte: white space, order, the spelling of numbers and escapes. A provider's cache, a
 //! signature or a field that nobody here has heard of must not notice that a gateway stood between. The one edit that nobody
-//! asks for takes out what would make a provider refuse the call, and what a gateway like this one put in ([`thoughts`]).
+//! asks for takes out what would make a provider refuse the call, and what a gateway like this one put in (`thoughts`).
 //!
 //! A member that is edited and was written several times is left once, so that servers which take the first and servers
 //! which take the last agree on what was asked.
