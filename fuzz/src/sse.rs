@@ -62,7 +62,7 @@ fn by_the_standard(data: &[u8]) -> Vec<Told> {
         let end = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
         let line = &rest[..end.unwrap_or(rest.len())];
         if let (true, Some(_)) = (line.is_empty(), end) {
-            told.extend(lines.take().map(|data| (std::mem::take(&mut name), data)));
+            told.extend(lines.take().map(|data| (std::mem::take(&mut name), as_text(&data))));
             name.clear();
         } else {
             field(line, &mut name, &mut lines);
@@ -71,8 +71,13 @@ fn by_the_standard(data: &[u8]) -> Vec<Told> {
         let is_both = rest[end..].starts_with(b"\r\n");
         rest = &rest[end + if is_both { 2 } else { 1 }..];
     }
-    told.extend(lines.map(|data| (name, data)));
+    told.extend(lines.map(|data| (name, as_text(&data))));
     told
+}
+
+/// A stream is UTF-8, and what is not is read as U+FFFD.
+fn as_text(data: &[u8]) -> Vec<u8> {
+    String::from_utf8_lossy(data).into_owned().into_bytes()
 }
 
 fn field(line: &[u8], name: &mut Vec<u8>, lines: &mut Option<Vec<u8>>) {
